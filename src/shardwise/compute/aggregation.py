@@ -1,0 +1,103 @@
+"""The three ways to aggregate behind one face: tables in SQL, arrays in NumPy, the person's own classes in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from shardwise.compute.aggregates.grouped import GroupedAggregation
+from shardwise.compute.aggregates.kernel import State
+from shardwise.compute.operations import Filter, WithColumns
+from shardwise.compute.pipeline import Pipeline
+from shardwise.compute.program import Attempt
+from shardwise.data.source import Batch
+
+GATHERED_ROWS = 1_000_000
+"""Rows of small batches that are aggregated in one query; exact states do not notice."""
+
+
+class Aggregation(Protocol):
+    """Partial states of shards, merged in any tree, finished once. Picklable."""
+
+    def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
+        """State of the attempt's shard."""
+
+    def merge(self, attempt: Attempt, states: Iterable[bytes]) -> bytes:
+        """One state of several, given in order of position."""
+
+    def finish(self, attempt: Attempt, states: Iterable[bytes]) -> pa.Table:
+        """The result of all states, given in order of position."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableAggregation:
+    """Built-in aggregates over tables, by any number of keys, in DuckDB."""
+
+    grouped: GroupedAggregation
+
+    def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
+        """One query over the whole shard where DuckDB can read it, else one per gathered run of batches."""
+        grouped = self.grouped
+        con = attempt.connection()
+        relation = pipeline.fused(attempt, list(grouped.columns), grouped.needs_position)
+        if relation is not None:
+            with attempt.phase("compute"):
+                state = grouped.partial(con, relation, lambda name: bounds(pipeline, name))
+            attempt.count(batches=attempt.spec.last - attempt.spec.first)
+            return grouped.save(state)
+        batches = pipeline.batches(attempt, list(grouped.columns), grouped.needs_position)
+        state = grouped.empty()
+        for table in gathered(batches):
+            with attempt.phase("compute"):
+                state = grouped.merge(con, [state, self._of(con, table)])
+        return grouped.save(state)
+
+    def _of(self, con: Any, table: pa.Table) -> State:
+        con.register("__gathered", table)
+        try:
+            return self.grouped.partial(con, "__gathered", lambda name: None)
+        finally:
+            con.unregister("__gathered")
+
+    def merge(self, attempt: Attempt, states: Iterable[bytes]) -> bytes:
+        """Merged in one query."""
+        return self.grouped.save(self._merged(attempt, states))
+
+    def _merged(self, attempt: Attempt, states: Iterable[bytes]) -> State:
+        loaded = [self.grouped.load(state) for state in states]
+        if not loaded:
+            return self.grouped.empty()
+        return loaded[0] if len(loaded) == 1 else self.grouped.merge(attempt.connection(), loaded)
+
+    def finish(self, attempt: Attempt, states: Iterable[bytes]) -> pa.Table:
+        """Sorted by key, nulls first; one row where there is no key."""
+        return self.grouped.finish(attempt.connection(), self._merged(attempt, states))
+
+
+def bounds(pipeline: Pipeline, column: str) -> tuple[float, float] | None:
+    """(min, max) of a column that comes straight from the source, where statistics tell."""
+    for op in pipeline.operations:
+        if isinstance(op, WithColumns) and column in dict(op.columns):
+            return None
+        if not isinstance(op, (WithColumns, Filter)) and type(op).__name__ != "Select":
+            return None
+    return pipeline.source.float_bounds(column)
+
+
+def gathered(batches: Iterator[Batch]) -> Iterator[pa.Table]:
+    """Consecutive small tables as larger ones."""
+    held: list[pa.Table] = []
+    rows = 0
+    for batch in batches:
+        if not batch.data.num_rows:
+            continue
+        held.append(batch.data)
+        rows += batch.data.num_rows
+        if rows >= GATHERED_ROWS:
+            yield pa.concat_tables(held)
+            held, rows = [], 0
+    if held:
+        yield pa.concat_tables(held)

@@ -1,0 +1,163 @@
+"""What this machine lets us use: cores and memory, as affinity, container limits and other processes leave them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number close to 2^63
+
+
+def usable_cores() -> int:
+    """How many cores this process may keep busy: the smaller of its CPU affinity and its container's CPU quota.
+
+    Returns
+    -------
+    int
+        At least 1. A quota of one and a half cores counts as two.
+
+    Examples
+    --------
+    >>> usable_cores() >= 1
+    True
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [math.ceil(quota) for quota in _cpu_quotas()]
+    return max(1, min([cores, *quotas]))
+
+
+def usable_memory() -> int:
+    """Bytes that can be used now without swapping or being killed: what the machine has free (page cache counts as
+    free), or what the container's limit leaves where that is less.
+
+    Examples
+    --------
+    >>> usable_memory() > 1 << 20
+    True
+    """
+    return max(0, min([_free_memory(), *_memory_left()]))
+
+
+def resident_memory() -> int:
+    """Bytes of physical memory that this process holds now."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+
+
+def peak_memory() -> int:
+    """Most bytes of physical memory that this process held since it began, or since `forget_peak_memory`.
+
+    Notes
+    -----
+    On Linux ``getrusage`` would also count the parent's peak (a child that is started by ``vfork`` inherits it), so
+    the high-water mark is read from ``/proc``.
+    """
+    try:
+        status = Path("/proc/self/status").read_bytes()
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    found = re.search(rb"VmHWM:\s*(\d+) kB", status)
+    return int(found.group(1)) * 1024 if found else resident_memory()
+
+
+def forget_peak_memory() -> None:
+    """Start to measure the peak anew, where the kernel can (Linux); elsewhere the peak stays that of the process."""
+    try:
+        Path("/proc/self/clear_refs").write_bytes(b"5")
+    except OSError:
+        pass
+
+
+def oom_kills() -> int | None:
+    """How many processes of this container (or else of this machine) the kernel has killed for lack of memory."""
+    for group in _groups_v2():
+        if (count := _keyed_number(group / "memory.events", b"oom_kill")) is not None:
+            return count
+    for group in _groups_v1("memory"):
+        if (count := _keyed_number(group / "memory.oom_control", b"oom_kill")) is not None:
+            return count
+    return _keyed_number(Path("/proc/vmstat"), b"oom_kill")
+
+
+def _free_memory() -> int:
+    if (free := _keyed_number(Path("/proc/meminfo"), b"MemAvailable:")) is not None:
+        return free * 1024
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _cpu_quotas() -> Iterator[float]:
+    for group in _groups_v2():
+        fields = _read(group / "cpu.max").split()
+        if len(fields) == 2 and fields[0] != b"max":
+            yield int(fields[0]) / int(fields[1])
+    for group in _groups_v1("cpu"):
+        quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+        if quota and period and quota > 0:
+            yield quota / period
+
+
+def _memory_left() -> Iterator[int]:
+    names = ("memory.max", "memory.current", b"inactive_file")
+    old_names = ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file")
+    for groups, (limit_file, usage_file, cache) in ((_groups_v2(), names), (_groups_v1("memory"), old_names)):
+        for group in groups:
+            limit, used = _number(group / limit_file), _number(group / usage_file)
+            if limit is not None and used is not None and limit < _UNLIMITED:
+                yield limit - used + (_keyed_number(group / "memory.stat", cache) or 0)
+
+
+def _groups_v2() -> Iterator[Path]:
+    """The control groups of this process, innermost first (all their limits hold)."""
+    for line in _read(Path("/proc/self/cgroup")).decode(errors="replace").splitlines():
+        if line.startswith("0::"):
+            yield from _upwards(CGROUPS, line[3:])
+
+
+def _groups_v1(controller: str) -> Iterator[Path]:
+    for line in _read(Path("/proc/self/cgroup")).decode(errors="replace").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            yield from _upwards(CGROUPS / controller, path)
+
+
+def _upwards(root: Path, path: str) -> Iterator[Path]:
+    parts = path.strip("/").split("/")
+    if ".." not in parts:  # seen from inside a container the path may lie outside its own view
+        for depth in range(len(parts), 0, -1):
+            yield root.joinpath(*parts[:depth])
+    yield root
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.lstrip(b"-").isdigit() else None
+
+
+def _keyed_number(path: Path, key: bytes) -> int | None:
+    for line in _read(path).splitlines():
+        fields = line.split()
+        if len(fields) >= 2 and fields[0] == key:
+            return int(fields[1])
+    return None

@@ -1,0 +1,229 @@
+"""From a source through operations to batches: lazily, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shardwise.compute import relational
+from shardwise.compute.context import BatchPosition, Context
+from shardwise.compute.convert import items_to_table, receive, store, to_table
+from shardwise.compute.hashing import position_fraction
+from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
+from shardwise.compute.program import Attempt
+from shardwise.compute.shape import Shape, conform, merge_shapes, shape_of, through
+from shardwise.data.source import POSITION, Batch, Source
+from shardwise.errors import FunctionError
+
+GATHERED_ITEMS = 4096
+"""Items that become one table where nothing behind sees batches; the answer does not depend on it."""
+
+SETTLING_BATCHES = 16
+"""Batches that are looked at for the type of a column that has only nulls so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A source and the operations on it. Picklable; travels inside programs.
+
+    ``settled`` pipelines have a schema on every ``Map`` and ``Tabulate``, to which results are conformed.
+    """
+
+    source: Source
+    operations: tuple[Operation, ...]
+    seed: int = 0
+
+    @property
+    def start(self) -> Shape:
+        """Shape of the source."""
+        return Shape(self.source.kind, self.source.schema)
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of what comes out, as far as it is known."""
+        return through(self.start, self.operations)
+
+    @property
+    def relational(self) -> bool:
+        """Whether DuckDB could do all of it in one query."""
+        return self.source.kind == "table" and all(isinstance(op, Relational) for op in self.operations)
+
+    @property
+    def has_functions(self) -> bool:
+        """Whether Python functions of the user run in it."""
+        return any(isinstance(op, (Map, MapItems)) for op in self.operations)
+
+    def fused(self, attempt: Attempt, columns: list[str], positions: bool) -> str | None:
+        """SQL of the shard's rows with these columns (at least), or None where batches must be read."""
+        if not self.relational or self.source.schema is None:
+            return None
+        operations, source_columns = relational.prune(self.operations, self.start, columns)
+        wanted = self._readable(source_columns) or self.source.schema.names
+        spec = attempt.spec
+        scan = self.source.scan(attempt.connection(), spec.first, spec.last, wanted, positions)
+        return None if scan is None else relational.fused(operations, scan, wanted, positions)
+
+    def batches(self, attempt: Attempt, wanted: list[str] | None = None, positions: bool = False) -> Iterator[Batch]:
+        """The shard's batches, all operations done, with the columns ``wanted`` at least. ``positions``: tables get
+        the column ``__position``."""
+        operations, columns = relational.prune(self.operations, self.start, wanted)
+        stream = self._read(attempt, self._readable(columns))
+        for place, op in enumerate(operations):
+            stream = self._step(op, operations[place:], stream, attempt, positions)
+        if positions:
+            stream = (b if _has_position(b) else replace(b, data=_positioned(b)) for b in stream)
+        return stream
+
+    def _readable(self, columns: list[str] | None) -> list[str] | None:
+        """What to ask the source for. ``count()`` needs no column; any one tells the rows."""
+        if self.source.kind != "table" or self.source.schema is None or columns is None:
+            return None
+        return columns or self.source.schema.names[:1]
+
+    def _read(self, attempt: Attempt, columns: list[str] | None) -> Iterator[Batch]:
+        batches = self.source.read(attempt.spec.first, attempt.spec.last, columns)
+        while True:
+            with attempt.phase("read"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            attempt.count(rows_in=len(batch.data), bytes_in=getattr(batch.data, "nbytes", 0), batches=1)
+            yield batch
+
+    def _step(
+        self, op: Operation, rest: tuple[Operation, ...], batches: Iterator[Batch], attempt: Attempt, positions: bool
+    ) -> Iterator[Batch]:
+        if isinstance(op, Tabulate) and not any(isinstance(o, (Map, MapItems, Sample)) for o in rest):
+            return _tabulate_gathered(op, batches, positions)
+        return (replace(batch, data=self._apply(op, batch, attempt)) for batch in batches)
+
+    def _apply(self, op: Operation, batch: Batch, attempt: Attempt) -> Any:
+        match op:
+            case Map():
+                return self._map(op, batch, attempt)
+            case MapItems(function):
+                context = self._context(batch, attempt)
+                with attempt.phase("compute"):
+                    return [result for item in _items(batch.data) for result in function.results(item, context)]
+            case Tabulate(schema):
+                return rows_of(batch.data, schema, _where(batch))
+            case Sample(fraction, seed):
+                return _sampled(batch, fraction, seed)
+            case _:
+                with attempt.phase("compute"):
+                    return relational.apply(attempt.connection(), op, to_table(batch.data))
+
+    def _map(self, op: Map, batch: Batch, attempt: Attempt) -> Any:
+        with attempt.phase("compute"):
+            given = receive(batch.data, op.function)
+            result = store(op.function(given, self._context(batch, attempt)), op.function)
+        if op.schema is None:
+            return result
+        return conform(result, Shape(op.kind, op.schema), op.function.name, _where(batch))
+
+    def _context(self, batch: Batch, attempt: Attempt) -> Context:
+        name = self.source.fragments[batch.fragment].name
+        return Context(BatchPosition(batch.fragment, batch.index, name), attempt.log, self.seed)
+
+    def settle(self, attempt: Attempt) -> tuple[Operation, ...]:
+        """The operations with the schemas that the first rows show."""
+        operations = list(self.operations)
+        stream: Iterable[Batch] = self._read(attempt, None)
+        for looked, batch in enumerate(stream):
+            data = batch
+            for place, op in enumerate(operations):
+                data = replace(data, data=self._apply(op, data, attempt))
+                operations[place] = _settled(op, data.data)
+            if not any(_unsettled(op) for op in operations) or (
+                looked >= SETTLING_BATCHES and all(getattr(op, "schema", True) is not None for op in operations)
+            ):
+                break
+        return tuple(_or_empty(op) for op in operations)
+
+
+def _items(data: Any) -> Iterable[Any]:
+    return data.to_pylist() if isinstance(data, pa.Table) else data
+
+
+def _where(batch: Batch) -> str:
+    return f"batch {batch.index} of fragment {batch.fragment}"
+
+
+def _has_position(batch: Batch) -> bool:
+    return isinstance(batch.data, pa.Table) and POSITION in batch.data.column_names
+
+
+def _positioned(batch: Batch) -> pa.Table:
+    table = to_table(batch.data)
+    rows = np.arange(table.num_rows, dtype=np.int64) + batch.position()
+    return table.append_column(POSITION, pa.array(rows))
+
+
+def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
+    keep = position_fraction(seed, np.arange(len(batch.data), dtype=np.int64) + batch.position()) < fraction
+    if isinstance(batch.data, pa.Table):
+        return batch.data.filter(pa.array(keep))
+    if isinstance(batch.data, np.ndarray):
+        return batch.data[keep]
+    return [item for item, kept in zip(batch.data, keep.tolist()) if kept]
+
+
+def rows_of(items: list[Any], schema: pa.Schema | None, where: str) -> pa.Table:
+    """Items as rows, with the settled schema where there is one."""
+    if schema is None:
+        return items_to_table(items)
+    if not items:
+        return schema.empty_table()
+    return conform(items_to_table(items), Shape("table", schema), "items", where)
+
+
+def _tabulate_gathered(op: Tabulate, batches: Iterator[Batch], positions: bool) -> Iterator[Batch]:
+    """Many one-item batches as one table; rows carry their own positions where they are asked for."""
+    held: list[Batch] = []
+    for batch in batches:
+        held.append(batch)
+        if len(held) >= GATHERED_ITEMS:
+            yield _gather(op, held, positions)
+            held = []
+    if held:
+        yield _gather(op, held, positions)
+
+
+def _gather(op: Tabulate, held: list[Batch], positions: bool) -> Batch:
+    table = rows_of([item for batch in held for item in batch.data], op.schema, _where(held[0]))
+    if positions:
+        each = [batch.position(row) for batch in held for row in range(len(batch.data))]
+        table = table.append_column(POSITION, pa.array(each, pa.int64()))
+    return replace(held[0], data=table)
+
+
+def _unsettled(op: Operation) -> bool:
+    if not isinstance(op, (Map, Tabulate)):
+        return False
+    return op.schema is None or any(pa.types.is_null(f.type) for f in op.schema)
+
+
+def _settled(op: Operation, data: Any) -> Operation:
+    if not isinstance(op, (Map, Tabulate)) or not _unsettled(op):
+        return op
+    seen = shape_of(data) if len(data) or isinstance(op, Map) else None
+    if seen is None:
+        return op
+    if op.schema is not None:
+        kind = op.kind if isinstance(op, Map) else "table"
+        seen = merge_shapes(Shape(kind, op.schema), seen)
+    return replace(op, schema=seen.schema, kind=seen.kind) if isinstance(op, Map) else replace(op, schema=seen.schema)
+
+
+def _or_empty(op: Operation) -> Operation:
+    if isinstance(op, Map) and op.schema is None:
+        raise FunctionError(
+            f"no batch shows what columns function {op.function.name!r} returns", "give them: map(..., schema={...})"
+        )
+    if isinstance(op, Tabulate) and op.schema is None:
+        return replace(op, schema=pa.schema([pa.field("value", pa.null())]))
+    return op

@@ -1,0 +1,1 @@
+"""What the tasks of each kind of stage do, one program a file."""

@@ -1,0 +1,89 @@
+"""Parts of the person's output directory: a file is a fixed run of batches, a row group is one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shardwise.compute.convert import to_table
+from shardwise.compute.pipeline import Pipeline
+from shardwise.compute.program import Attempt
+from shardwise.data.sinks import Sink
+from shardwise.data.source import Batch
+
+PART_BATCHES = 8
+"""Batches of tables and arrays in an output file (about a million rows)."""
+
+PART_ITEMS = 32
+"""Items in an output file."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProgram:
+    """Writes parts ``part-00000.parquet`` ...; part n holds ordinals [n * part_batches, (n + 1) * part_batches).
+
+    A fragment that can only be read in order has one ordinal and any number of batches; it is cut into more parts
+    after every ``part_batches`` batches: ``part-00000-001.parquet``.
+    """
+
+    pipeline: Pipeline
+    sink: Sink
+    part_batches: int
+
+    def execute(self, attempt: Attempt) -> None:
+        """Write the parts of the shard, which is made of whole parts."""
+        spec = attempt.spec
+        step = self.part_batches
+        for first in range(spec.first, spec.last, step):
+            part = _Window(attempt, first, min(first + step, spec.last))
+            self._write_part(attempt, f"part-{first // step:05d}", self.pipeline.batches(part))
+
+    def _write_part(self, attempt: Attempt, stem: str, batches: Iterator[Batch]) -> None:
+        shape = self.pipeline.shape
+        for more, run in enumerate(_runs(batches, self._cut())):
+            name = f"{stem}{f'-{more:03d}' if more else ''}{self.sink.suffix}"
+            rows = 0
+            with attempt.write(name, publish=name) as file:
+                writer = self.sink.open(file, shape.schema)
+                for batch in run:
+                    data = batch.data if self.sink.kind == "array" else to_table(batch.data)
+                    if len(data):
+                        with attempt.phase("write"):
+                            writer.write(data)
+                        rows += len(data)
+                writer.close()
+            attempt.wrote_rows(name, rows)
+            attempt.count(rows_out=rows)
+
+    def _cut(self) -> int | None:
+        in_order = any(fragment.in_order for fragment in self.pipeline.source.fragments)
+        return self.part_batches if in_order else None
+
+
+def _runs(batches: Iterator[Batch], cut: int | None) -> Iterator[Iterator[Batch]]:
+    """Runs of at most ``cut`` batches; at least one run, which may be empty."""
+    if cut is None:
+        yield batches
+        return
+    held: list[Batch] = []
+    yielded = False
+    for batch in batches:
+        held.append(batch)
+        if len(held) == cut:
+            yield iter(held)
+            held, yielded = [], True
+    if held or not yielded:
+        yield iter(held)
+
+
+class _Window:
+    """An attempt that sees only some of its ordinals."""
+
+    def __init__(self, attempt: Attempt, first: int, last: int) -> None:
+        self._attempt = attempt
+        self.spec = replace(attempt.spec, first=first, last=last)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._attempt, name)
+

@@ -1,0 +1,99 @@
+"""What travels between driver and worker: a task to try, and how the try came out. JSON, never pickles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of an attempt: a file under the run directory, or a few bytes carried along.
+
+    Parameters
+    ----------
+    name : str
+        Path relative to the attempt's directory; ``"state"``, ``"rows"`` and the like for carried bytes.
+    rows, size : int
+        Rows in it; bytes of it.
+    digest : str
+        ``blake2b-160`` in hex of its bytes.
+    data : bytes or None
+        The bytes themselves where they are few (at most 64 KiB); then there is no file.
+    publish : str
+        For a part of the person's output directory: the final file name there; else empty.
+    path : str
+        Set by the run directory when it commits: where the file lies, relative to its root (or an absolute URL for
+        a part of an output directory). Empty where ``data`` is carried.
+    """
+
+    name: str
+    rows: int
+    size: int
+    digest: str
+    data: bytes | None = None
+    publish: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """An attempt at a task, as a worker gets it."""
+
+    run: str
+    stage: str
+    task: int
+    attempt: int  # unique in the run, never used twice
+    program: str  # reference given by Engine.put
+    first: int  # ordinals [first, last) of the stage's source
+    last: int
+    directory: str  # where this attempt may write: a path or URL of its own
+    inputs: tuple[Output, ...] = ()  # committed outputs it reads, in order of position
+    root: str = ""  # of the run directory, which inputs' paths are relative to; empty without one
+    threads: int = 1  # that native libraries may use
+    memory: int | None = None  # bytes it should stay under
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What an attempt cost. Seconds by the worker's own monotonic clock, bytes, rows."""
+
+    seconds: float = 0.0
+    read_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    write_seconds: float = 0.0
+    rows_in: int = 0
+    bytes_in: int = 0
+    rows_out: int = 0
+    bytes_out: int = 0
+    batches: int = 0
+    peak_memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed.
+
+    ``kind``: ``exception`` (the function raised), ``input`` (the data is wrong: never retried), ``crash`` (the worker
+    died), ``timeout``, ``memory``, ``storage`` (disk full, permission), ``engine`` (the slot went away: free of
+    charge), ``internal``.
+    ``code``: code of the error's type in the tree where it was one of ours.
+    """
+
+    kind: str
+    type: str
+    message: str
+    fix: str = ""
+    traceback: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. Exactly one of ``failure`` and success; ``logs`` are lines of ``ctx.log`` and prints."""
+
+    task: int
+    attempt: int
+    outputs: tuple[Output, ...] = ()
+    failure: Failure | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    logs: tuple[str, ...] = ()

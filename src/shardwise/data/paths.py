@@ -1,0 +1,276 @@
+"""What a person gives for a source, made into a list of files: paths, globs, directories, URLs, or a list of those."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from shardwise.errors import InputError, MissingExtra, StorageError, UsageError
+
+PathLike = str | os.PathLike[str]
+Options = dict[str, Any]
+
+COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
+_MAGIC = re.compile(r"[*?\[]")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file as it was when the source was made.
+
+    Parameters
+    ----------
+    url : str
+        Absolute local path, or URL.
+    size : int
+        Bytes as stored.
+    mtime_ns : int or None
+        Time of last modification, where the store knows it.
+    etag : str or None
+        The store's own mark of the content, where it has one.
+    """
+
+    url: str
+    size: int
+    mtime_ns: int | None = None
+    etag: str | None = None
+
+
+def is_url(path: PathLike) -> bool:
+    """Whether ``path`` names something that fsspec opens rather than a local file.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/a.csv"), is_url("data/a.csv"), is_url("file:///data/a.csv")
+    (True, False, False)
+    """
+    text = os.fspath(path)
+    return _URL.match(text) is not None and not text.startswith("file://")
+
+
+def expand(
+    paths: PathLike | Iterable[PathLike], suffixes: Sequence[str], storage_options: Options | None = None
+) -> list[FileInfo]:
+    """List the files that ``paths`` stand for, each once.
+
+    A list keeps its order; what a glob or a directory holds is sorted by name. A directory gives its files, at any
+    depth, whose names end with one of ``suffixes`` (with or without a compression suffix). Names that start with ``.``
+    or ``_`` are skipped in directories and globs, as Spark and Arrow do.
+
+    Parameters
+    ----------
+    paths : path, glob, directory, URL, or list of those
+        ``~`` and ``**`` are understood.
+    suffixes : sequence of str
+        What the format's files end with, such as ``(".csv",)``.
+    storage_options : dict, optional
+        Options of the fsspec file system, for URLs.
+
+    Raises
+    ------
+    InputError
+        Nothing matches; the message says what was looked for and what is there.
+    UsageError
+        No path was given.
+    """
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    if not given:
+        raise UsageError("no input path was given.", "give at least one file, directory, glob or URL")
+    found: dict[str, FileInfo] = {}
+    for path in given:
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise UsageError(f"{path!r} is not a path.", "give file paths, globs, directories or URLs as text")
+        files = _remote(os.fspath(path), suffixes, storage_options or {}) if is_url(path) else _local(path, suffixes)
+        for file in files:
+            found.setdefault(file.url, file)
+    return list(found.values())
+
+
+def open_file(url: str, storage_options: Options | None = None) -> BinaryIO:
+    """Open a file that ``expand`` listed, for reading bytes.
+
+    Raises
+    ------
+    InputError
+        It is no longer there, or may not be read.
+    """
+    try:
+        if not is_url(url):
+            return open(url, "rb")
+        file_system, path = _file_system(url, storage_options or {})
+        return cast(BinaryIO, file_system.open(path, "rb"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url}: the file is no longer there.", "put it back, or run again on what is there") from error
+    except PermissionError as error:
+        raise InputError(f"{url}: permission to read it is refused.", "change its permissions") from error
+    except OSError as error:
+        raise StorageError(f"{url}: cannot be opened: {error}.", "see that the store can be reached") from error
+
+
+def file_identity(file: FileInfo) -> dict[str, Any]:
+    """What changes when the file does, as JSON."""
+    mark = {"etag": file.etag} if file.etag is not None else {"mtime_ns": file.mtime_ns}
+    return {"path": file.url, "size": file.size, **mark}
+
+
+def _skipped(parts: Iterable[str]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
+
+
+def _wanted(name: str, suffixes: Sequence[str]) -> bool:
+    name = name.lower()
+    for packed in COMPRESSED_SUFFIXES:
+        name = name.removesuffix(packed)
+    return name.endswith(tuple(suffixes))
+
+
+def _hidden_in_glob(path: str, pattern: str) -> bool:
+    """Whether wildcards, rather than the person, chose a name that starts with ``.`` or ``_``."""
+    asked = set(pattern.split("/"))
+    explicit = any(part.startswith((".", "_")) and _MAGIC.search(part) for part in asked)
+    return not explicit and _skipped(part for part in path.split("/") if part not in asked)
+
+
+def _listing(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more if names else "nothing"
+
+
+# --- local files
+
+
+def _local(path: PathLike, suffixes: Sequence[str]) -> list[FileInfo]:
+    text = os.fspath(path).removeprefix("file://")
+    full = os.path.abspath(Path(text).expanduser())  # noqa: PTH100  (resolve() would follow links)
+    if os.path.isdir(full):
+        return _local_directory(full, suffixes)
+    if os.path.exists(full):
+        return [_stat(full)]
+    if not _MAGIC.search(full):
+        raise InputError(f"{text}: there is no such file; {_what_is_there(full)}.", "correct the path")
+    matches = sorted(m for m in glob.glob(full, recursive=True) if not _hidden_in_glob(m, full))
+    files = [_stat(m) for m in matches if os.path.isfile(m)]
+    if "**" not in full:
+        files += [f for m in matches if os.path.isdir(m) for f in _directory_files(m, suffixes)]
+    if not files:
+        raise InputError(f"{text}: no file matches; {_what_is_there(full)}.", "correct the pattern")
+    return sorted(files, key=lambda file: file.url)
+
+
+def _local_directory(directory: str, suffixes: Sequence[str]) -> list[FileInfo]:
+    files = sorted(_directory_files(directory, suffixes), key=lambda file: file.url)
+    if not files:
+        there = _listing(entry.name for entry in os.scandir(directory))
+        raise InputError(
+            f"{directory}: the directory has no file that ends with {' or '.join(suffixes)}; it holds {there}.",
+            "give the directory that holds the files, or a glob such as "
+            f"{os.path.join(glob.escape(directory), '*')!r}",
+        )
+    return files
+
+
+def _directory_files(directory: str, suffixes: Sequence[str]) -> Iterator[FileInfo]:
+    for root, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if not _skipped([name])]
+        for name in names:
+            if not _skipped([name]) and _wanted(name, suffixes):
+                yield _stat(os.path.join(root, name))
+
+
+def _stat(path: str) -> FileInfo:
+    status = os.stat(path)
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: is not a regular file.", "copy what it gives into a file first")
+    return FileInfo(path, status.st_size, status.st_mtime_ns)
+
+
+def _what_is_there(full: str) -> str:
+    """Name the nearest directory that exists, and some of what it holds."""
+    parent = os.path.dirname(full)
+    while _MAGIC.search(parent) or not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    try:
+        return f"{parent} holds {_listing(entry.name for entry in os.scandir(parent))}"
+    except OSError as error:
+        return f"{parent} cannot be listed: {error.strerror}"
+
+
+# --- files behind fsspec
+
+
+def _file_system(url: str, options: Options) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        file_system, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        raise MissingExtra(f"{url}: {error}.", "install the package that it names with pip") from error
+    except ValueError as error:
+        raise UsageError(f"{url}: {error}.", "use a protocol that fsspec knows, or a local path") from error
+    return file_system, path
+
+
+def _remote(url: str, suffixes: Sequence[str], options: Options) -> list[FileInfo]:
+    file_system, path = _file_system(url, options)
+    try:
+        if file_system.isfile(path):
+            return [_remote_info(file_system, file_system.info(path))]
+        if file_system.isdir(path):
+            under = path.rstrip("/")
+            details = [
+                info
+                for name, info in file_system.find(under, detail=True).items()
+                if not _skipped(name[len(under) :].split("/")) and _wanted(name, suffixes)
+            ]
+        elif _MAGIC.search(path):
+            details = [
+                info
+                for name, info in file_system.glob(path, detail=True).items()
+                if info.get("type") == "file" and not _hidden_in_glob(name, path)
+            ]
+        else:
+            details = []
+        there = "" if details else _remote_there(file_system, path)
+    except OSError as error:
+        raise StorageError(f"{url}: cannot be listed: {error}.", "see that the store can be reached") from error
+    if not details:
+        raise InputError(f"{url}: no file matches ({' or '.join(suffixes)} in a directory); {there}.", "correct the URL")
+    return sorted((_remote_info(file_system, info) for info in details), key=lambda file: file.url)
+
+
+def _remote_info(file_system: Any, info: dict[str, Any]) -> FileInfo:
+    url = file_system.unstrip_protocol(info["name"])
+    etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
+    changed = next((info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if k in info), None)
+    return FileInfo(url, int(info["size"] or 0), _nanoseconds(changed), str(etag) if etag else None)
+
+
+def _nanoseconds(moment: Any) -> int | None:
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+    if isinstance(moment, datetime):
+        moment = moment.timestamp()
+    return round(moment * 1_000_000) * 1000 if isinstance(moment, (int, float)) else None
+
+
+def _remote_there(file_system: Any, path: str) -> str:
+    parent = path.rstrip("/")
+    while parent and (_MAGIC.search(parent) or not file_system.isdir(parent)):
+        parent = parent.rpartition("/")[0]
+    try:
+        names = [str(name).rstrip("/").rpartition("/")[2] for name in file_system.ls(parent, detail=False)]
+    except (OSError, ValueError):
+        return "its place cannot be listed"
+    return f"{parent or 'the root'} holds {_listing(names)}"

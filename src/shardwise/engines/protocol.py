@@ -1,0 +1,85 @@
+"""An engine lends slots; each slot hosts one worker process. This is all that the driver knows of an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What the driver asks an engine for: how many slots, and what each may use."""
+
+    slots: int
+    threads: int = 1  # native threads per worker
+    memory: int | None = None  # bytes per worker
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUp:
+    """A worker is ready. ``slot`` is never used twice in the life of an engine."""
+
+    slot: int
+    host: str
+    pid: int
+    memory: int | None = None
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDown:
+    """A worker is gone, whatever it was doing. ``kind``: ``crash``, ``memory``, ``killed`` (by our ``kill``),
+    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer."""
+
+    slot: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A sign of life of an attempt under way: rows and bytes done so far, memory of the worker now."""
+
+    slot: int
+    attempt: int
+    rows: int
+    size: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt ended by itself; ``outcome`` is a JSON record of ``compute.task.Outcome``."""
+
+    slot: int
+    outcome: bytes
+
+
+EngineEvent = SlotUp | SlotDown | Progress | Finished
+
+
+class Engine(Protocol):
+    """What every engine provides. Not thread-safe: one driver thread calls it."""
+
+    name: str
+
+    def open(self, want: Want) -> None:
+        """Begin to lend slots. Returns at once; each is announced by ``SlotUp``."""
+
+    def put(self, blob: bytes) -> str:
+        """Give all workers, present and to come, a blob (a program); returns its reference. It travels once per
+        worker, before the first task that names it."""
+
+    def send(self, slot: int, task: bytes) -> None:
+        """Start an attempt (a JSON record of ``TaskSpec``) on a slot that has none under way. Never blocks long; a
+        slot that is gone is not an error here: ``SlotDown`` tells."""
+
+    def kill(self, slot: int) -> None:
+        """Kill the worker of a slot now. ``SlotDown`` follows, and a fresh ``SlotUp`` with another number unless the
+        engine is closing."""
+
+    def wait(self, timeout: float | None) -> list[EngineEvent]:
+        """Block until something happened or ``timeout`` seconds are over (then empty). None: as long as it takes."""
+
+    def close(self) -> None:
+        """Take all slots back; kill what is under way. No worker is left when it returns. Twice is harmless."""

@@ -1,0 +1,150 @@
+"""Charts of the laws of speed-up, as SVG or PNG (extra ``charts``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shardwise.errors import MissingExtra, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#8c564b")
+"""Told apart also by the colour-blind (Okabe and Ito's palette, darkened where it was pale on white)."""
+
+MOST_CURVES = len(COLOURS)
+MOST_DOTS = 24
+POINTS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A law with its parameters filled in: ``speed_up(workers)``, and the speed-up it never passes (may be inf)."""
+
+    label: str
+    speed_up: Callable[[int], float]
+    limit: float = math.inf
+
+
+def check_chart_path(path: str) -> None:
+    """Refuse a chart's path before any work.
+
+    Raises
+    ------
+    UsageError
+        It ends neither in .svg nor in .png.
+    """
+    if Path(path).suffix.lower() not in (".svg", ".png"):
+        raise UsageError(f"{path!r} is not a chart that can be drawn.", "name a file that ends in .svg or .png")
+
+
+def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+    """Draw speed-up and efficiency over workers, and write it as the suffix of ``path`` says.
+
+    Parameters
+    ----------
+    path : str
+        Ends in .svg or .png.
+    title : str
+    curves : sequence of Curve
+        At most ``MOST_CURVES``.
+    workers : sequence of int
+        The numbers of workers asked for: each gets a dot where they are few; lines run from 1 to the largest.
+
+    Raises
+    ------
+    UsageError
+        The suffix is another one, or there are too many curves.
+    MissingExtra
+        Matplotlib is not installed.
+    StorageError
+        The file cannot be written.
+    """
+    check_chart_path(path)
+    if len(curves) > MOST_CURVES:
+        raise UsageError(f"{len(curves)} curves cannot be told apart in one chart.", f"give at most {MOST_CURVES}")
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("A chart needs Matplotlib.", 'pip install "shardwise[charts]"') from error
+    # The same numbers give the same file: fixed ids in SVG, and no date.
+    with matplotlib.rc_context({"svg.hashsalt": "shardwise", "svg.fonttype": "none", "font.size": 10}):
+        figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
+        left, right = figure.subplots(1, 2)
+        figure.suptitle(title, fontsize=12)
+        _draw_speed_up(left, curves, workers)
+        _draw_efficiency(right, curves, workers)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        try:
+            figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else {})
+        except OSError as error:
+            raise StorageError(f"The chart {path} cannot be written: {error.strerror or error}.") from error
+
+
+def _draw_speed_up(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+    line = _worker_numbers(max(workers))
+    top = 1.0
+    for colour, curve in zip(COLOURS, curves, strict=False):
+        values = [curve.speed_up(n) for n in line]
+        top = max(top, *values)
+        axes.plot(line, values, color=colour, label=curve.label, linewidth=2)
+        _dots(axes, workers, [curve.speed_up(n) for n in workers], colour)
+    for colour, curve in zip(COLOURS, curves, strict=False):
+        if math.isfinite(curve.limit) and curve.limit <= 1.5 * top:
+            top = max(top, curve.limit)
+            axes.axhline(curve.limit, color=colour, linestyle=":", linewidth=1.2)
+            axes.annotate(
+                f"limit {curve.limit:.3g} x", (1, curve.limit), xycoords=("axes fraction", "data"), color=colour,
+                xytext=(-4, 3), textcoords="offset points", ha="right", fontsize=9,
+            )  # fmt: skip
+    axes.plot(line, line, color="#888888", linestyle="--", linewidth=1, label="ideal: N workers, N times faster")
+    _finish_axes(axes, max(workers), "speed-up (times faster than one worker)")
+    axes.set_ylim(0, 1.1 * top)
+
+
+def _draw_efficiency(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+    line = _worker_numbers(max(workers))
+    top = 100.0
+    for colour, curve in zip(COLOURS, curves, strict=False):
+        values = [100 * curve.speed_up(n) / n for n in line]
+        top = max(top, *values)
+        axes.plot(line, values, color=colour, linewidth=2)
+        _dots(axes, workers, [100 * curve.speed_up(n) / n for n in workers], colour)
+    axes.axhline(100, color="#888888", linestyle="--", linewidth=1)
+    _finish_axes(axes, max(workers), "efficiency (% of what each worker could do)")
+    axes.set_ylim(0, 1.08 * top)
+
+
+def _dots(axes: Axes, workers: Sequence[int], values: Sequence[float], colour: str) -> None:
+    if len(workers) <= MOST_DOTS:
+        axes.plot(workers, values, "o", color=colour, markersize=5)
+
+
+def _finish_axes(axes: Axes, most: int, label: str) -> None:
+    axes.set_xlabel("workers")
+    axes.set_ylabel(label)
+    axes.grid(visible=True, color="#e5e5e5", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    if most > 32:
+        powers = [2**k for k in range(0, most.bit_length() + 1, 1 + most.bit_length() // 10) if 2**k <= most]
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(powers, [str(n) for n in powers])
+        axes.minorticks_off()
+        axes.set_xlim(1, most * 1.05)
+    else:
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(1 if most > 1 else 0, most + max(1, most) * 0.02)
+
+
+def _worker_numbers(most: int) -> list[int]:
+    """Whole numbers from 1 to the most, dense where there are few and by equal ratios beyond."""
+    if most <= POINTS:
+        return list(range(1, most + 1))
+    return sorted({round(most ** (i / (POINTS - 1))) for i in range(POINTS)} | {1, most})

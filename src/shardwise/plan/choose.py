@@ -1,0 +1,107 @@
+"""Which engine, how many workers, how large the shards: arithmetic on what is known without running anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shardwise.compute.machine import usable_cores
+from shardwise.engines.registry import parse_engine
+from shardwise.errors import UsageError
+from shardwise.plan.memory import WORKER_BASE, projected
+from shardwise.plan.shards import Weights
+from shardwise.plan.work import CollectTo, Work
+from shardwise.sizes import format_size
+
+NATIVE_SHARD = (32 << 20, 512 << 20)
+"""Stored bytes of a shard that DuckDB reads by itself: a query costs about 15 ms, so shards are large."""
+
+FUNCTION_SHARD = (256 << 10, 64 << 20)
+"""Stored bytes of a shard that goes through Python functions."""
+
+SHARDS_PER_SLOT = 8
+"""So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
+
+MOST_ITEMS = 512
+"""Items of a shard at most, where nothing is known of what one costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who works on what, and why."""
+
+    engine: str
+    workers: int
+    threads: int
+    target: float  # weight of a shard
+    memory: int | None  # bytes a worker may use
+    reasons: tuple[str, ...]
+
+
+def choose(
+    work: Work, engine: str, workers: int | None, memory: int | None, shard_size: int | None, end: int
+) -> Choice:
+    """Settle what the person left open.
+
+    Raises
+    ------
+    UsageError
+        The memory allowed is less than one worker needs.
+    """
+    reasons: list[str] = []
+    name, slots = _engine(work, engine, workers, end, reasons)
+    if memory is not None:
+        slots = _fitting(work, name, slots, memory, reasons)
+    cores = usable_cores()
+    threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)
+    target = _target(work, slots, shard_size, reasons)
+    each = None if memory is None else max(memory - (WORKER_BASE if name != "inline" else 0), WORKER_BASE) // slots
+    url = name if name == "inline" else f"{name}:{slots}"
+    return Choice(url, slots, threads, target, each, tuple(reasons))
+
+
+def _engine(work: Work, engine: str, workers: int | None, end: int, reasons: list[str]) -> tuple[str, int]:
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers is {workers}", "give at least 1")
+    if engine != "auto":
+        name, argument = parse_engine(engine)
+        if name == "inline":
+            return name, 1
+        slots = int(argument) if argument.isdigit() else usable_cores()
+        return name, workers or slots
+    cores = workers or usable_cores()
+    if not work.pipeline.has_functions:
+        reasons.append("inline: everything runs in native kernels, which use all threads of this process")
+        return "inline", 1
+    if cores == 1 or end <= 1:
+        reasons.append(f"inline: {'one core' if cores == 1 else 'one batch'}, so a second process would only wait")
+        return "inline", 1
+    slots = min(cores, end)
+    reasons.append(f"local: Python functions hold a core each, so {slots} processes work side by side")
+    return "local", slots
+
+
+def _fitting(work: Work, name: str, slots: int, memory: int, reasons: list[str]) -> int:
+    """As many workers as the allowed memory holds."""
+    for fewer in range(slots, 0, -1):
+        if projected(work, name, fewer) <= memory:
+            if fewer < slots:
+                reasons.append(f"{fewer} of {slots} workers: more would not fit in the memory allowed")
+            return fewer
+    need = projected(work, name, 1)
+    raise UsageError(
+        f"the job needs about {format_size(need)} with one worker, but only {format_size(memory)} are allowed",
+        f"allow --memory {format_size(need)} or more, or make batches smaller (batch_rows)",
+    )
+
+
+def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) -> float:
+    weights = Weights.of(work.pipeline.source.fragments)
+    sized = all(f.size is not None for f in work.pipeline.source.fragments)
+    if not sized:
+        ordinals = weights.total
+        share = max(1.0, ordinals / (slots * SHARDS_PER_SLOT))
+        return float(shard_size) if shard_size else min(share, MOST_ITEMS)
+    if shard_size:
+        return float(shard_size)
+    low, high = NATIVE_SHARD if work.pipeline.relational and not isinstance(work.target, CollectTo) else FUNCTION_SHARD
+    return min(max(weights.total / (slots * SHARDS_PER_SLOT), low), high)

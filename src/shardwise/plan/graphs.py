@@ -1,0 +1,84 @@
+"""Graphs of tasks for each target, around what is committed already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from shardwise.compute.aggregation import Aggregation
+from shardwise.compute.pipeline import Pipeline
+from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, PartialProgram
+from shardwise.compute.programs.collect import CollectProgram
+from shardwise.compute.programs.settle import SettleProgram
+from shardwise.compute.programs.write import WriteProgram
+from shardwise.data.sinks import make_sink
+from shardwise.plan.shards import gaps
+from shardwise.plan.work import Work, WriteTo
+from shardwise.run.directory import Commit
+from shardwise.run.graph import Graph
+
+FAN_IN = 16
+"""States that one task merges."""
+
+Cutter = Callable[[Sequence[tuple[int, int]]], list[tuple[int, int]]]
+"""From gaps to shards."""
+
+
+class Done(Protocol):
+    """What knows the commits of earlier drivers."""
+
+    def committed(self, stage: str) -> list[Commit]:
+        """Commits of a stage, sorted, not overlapping."""
+
+
+def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
+    """One task that settles schemas. Returns the graph and the task's id."""
+    graph = Graph()
+    graph.stage("settle", SettleProgram(pipeline))
+    for commit in done.committed("settle"):
+        return graph, graph.committed(commit)
+    return graph, graph.task("settle", 0, end)
+
+
+def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph, list[int]]:
+    """A task per shard that collects or writes. Returns the graph and the ids in order of position."""
+    graph = Graph()
+    target = work.target
+    if isinstance(target, WriteTo):
+        sink = make_sink(target.format)
+        stage = graph.stage("write", WriteProgram(work.pipeline, sink, work.part_batches), target.directory)
+    else:
+        stage = graph.stage("collect", CollectProgram(work.pipeline))
+    return graph, _shards(graph, stage, end, done, cutter)
+
+
+def aggregate_graph(work: Work, aggregation: Aggregation, end: int, done: Done, cutter: Cutter) -> tuple[Graph, int]:
+    """A tree: partial states of shards, merges of ``FAN_IN``, one finish. Returns the graph and the finish's id."""
+    graph = Graph()
+    graph.stage("partial", PartialProgram(work.pipeline, aggregation))
+    graph.stage("merge", MergeProgram(aggregation))
+    graph.stage("finish", FinishProgram(aggregation))
+    for commit in done.committed("finish"):
+        if (commit.first, commit.last) == (0, end):
+            return graph, graph.committed(commit)
+    nodes = _shards(graph, "partial", end, done, cutter)
+    merged = {(c.first, c.last): c for c in done.committed("merge")}
+    while len(nodes) > FAN_IN:
+        nodes = [_merge(graph, nodes[i : i + FAN_IN], merged) for i in range(0, len(nodes), FAN_IN)]
+    return graph, graph.task("finish", 0, end, tuple(nodes))
+
+
+def _merge(graph: Graph, nodes: list[int], merged: dict[tuple[int, int], Commit]) -> int:
+    if len(nodes) == 1:
+        return nodes[0]
+    first, last = graph.tasks[nodes[0]].first, graph.tasks[nodes[-1]].last
+    commit = merged.get((first, last))
+    return graph.committed(commit) if commit else graph.task("merge", first, last, tuple(nodes))
+
+
+def _shards(graph: Graph, stage: str, end: int, done: Done, cutter: Cutter) -> list[int]:
+    commits = [c for c in done.committed(stage) if c.first < end]
+    ids = {c.first: graph.committed(c) for c in commits}
+    for first, last in cutter(gaps([(c.first, c.last) for c in commits], end)):
+        ids[first] = graph.task(stage, first, last)
+    return [ids[first] for first in sorted(ids)]

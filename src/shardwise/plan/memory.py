@@ -1,0 +1,61 @@
+"""Projected memory, as plain arithmetic on the schema, the batches and the number of workers.
+
+``memory(host) = driver + workers x (base + batches in hand)``; a collected result is held by the driver besides.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from shardwise.plan.work import CollectTo, Work
+
+WORKER_BASE = 90 << 20
+"""Bytes of a worker that has imported DuckDB, NumPy and PyArrow and done nothing yet."""
+
+DRIVER_BASE = 120 << 20
+"""Bytes of the driver, in the same way."""
+
+TEXT_BYTES = 24
+"""Bytes of a text value, where nobody knows better: 16 and its offset."""
+
+ITEM_BYTES = 1024
+"""Bytes of a Python item, where nobody knows better."""
+
+COPIES = 3
+"""A batch as read, as the function sees it, and as it came out."""
+
+
+def row_bytes(schema: pa.Schema | None) -> int:
+    """Bytes of a row in memory.
+
+    Examples
+    --------
+    >>> row_bytes(pa.schema({"a": pa.float64(), "b": pa.int32()}))
+    12
+    """
+    if schema is None:
+        return ITEM_BYTES
+    return sum(_width(field.type) for field in schema)
+
+
+def _width(kind: pa.DataType) -> int:
+    if pa.types.is_dictionary(kind):
+        return _width(kind.index_type)
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return TEXT_BYTES
+
+
+def projected(work: Work, engine: str, slots: int) -> int:
+    """Bytes of all processes together, at their highest."""
+    source = work.pipeline.source
+    batch = row_bytes(source.schema) * (source.batch_rows if source.kind != "items" else 1)
+    held = batch * COPIES
+    result = 0
+    if isinstance(work.target, CollectTo):
+        rows = [fragment.rows for fragment in source.fragments]
+        known = sum(r for r in rows if r is not None) * row_bytes(source.schema)
+        result = known if None not in rows else sum(f.size or 0 for f in source.fragments)
+    workers = held if engine == "inline" else slots * (WORKER_BASE + held)
+    return DRIVER_BASE + workers + result

@@ -1,0 +1,75 @@
+"""A job as the planner sees it: a pipeline, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shardwise.compute.aggregation import Aggregation, TableAggregation
+from shardwise.compute.aggregates.grouped import GroupedAggregation
+from shardwise.compute.pipeline import Pipeline
+from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
+from shardwise.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateTo:
+    """One value, or one per group, by name."""
+
+    keys: tuple[str, ...]
+    aggregates: tuple[tuple[str, Any], ...]
+    needs_schema = True
+
+
+@dataclass(frozen=True, slots=True)
+class CollectTo:
+    """All rows or items, in order."""
+
+    needs_schema = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTo:
+    """Files in a directory. ``part_batches``: batches of a file, None = as suits the kind."""
+
+    directory: str
+    format: str
+    overwrite: bool = False
+    part_batches: int | None = None
+    needs_schema = True
+
+
+Target = AggregateTo | CollectTo | WriteTo
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A pipeline and its target."""
+
+    pipeline: Pipeline
+    target: Target
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that has to be known of the columns is known."""
+        return not self.target.needs_schema or self.pipeline.shape.schema is not None
+
+    @property
+    def part_batches(self) -> int:
+        """Ordinals that a shard's length must be a multiple of."""
+        if not isinstance(self.target, WriteTo):
+            return 1
+        return self.target.part_batches or (PART_ITEMS if self.pipeline.source.kind == "items" else PART_BATCHES)
+
+    def aggregation(self) -> Aggregation:
+        """The aggregation bound to the columns.
+
+        Raises
+        ------
+        UsageError
+            An aggregate does not suit its column.
+        """
+        assert isinstance(self.target, AggregateTo)
+        from shardwise.compute.choose_aggregation import choose
+
+        return choose(self.pipeline.shape, list(self.target.keys), list(self.target.aggregates))

@@ -1,0 +1,85 @@
+"""What the driver tells, as progress for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shardwise.compute.task import Failure
+    from shardwise.report.progress import Progress
+    from shardwise.run.directory import Commit
+    from shardwise.run.graph import Graph
+    from shardwise.run.messages import Task
+
+
+class ProgressWatcher:
+    """A ``run.driver.Watcher`` that keeps count and shows it by ``Progress``.
+
+    Work is counted in ordinals for tasks that read the source, and as one for tasks that merge. Rows and bytes are
+    those of the source.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where it is shown.
+    clock : callable
+        The driver's clock.
+    """
+
+    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress = progress
+        self._clock = clock
+        self._weights: dict[tuple[str, int, int], float] = {}
+        self._readers: set[str] = set()
+        self.done = self.rows = self.bytes = self.retries = 0
+        self.work = 0.0
+
+    def started(self, graph: Graph, slots: int) -> None:
+        """Count what is to be done and what is done already."""
+        self._weights = {(t.stage, t.first, t.last): float(t.last - t.first) for t in graph.tasks}
+        self._weights |= {(t.stage, t.first, t.last): 1.0 for t in graph.tasks if t.needs}
+        self._readers = {task.stage for task in graph.tasks} - {task.stage for task in graph.tasks if task.needs}
+        before = [task for task in graph.tasks if task.done]
+        self.done = len(before)
+        self.rows = self.bytes = self.retries = 0
+        self.work = sum(self._weights[t.stage, t.first, t.last] for t in before)
+        self._progress.begin(
+            len(graph.tasks),
+            done=self.done,
+            now=self._clock(),
+            total_work=sum(self._weights.values()),
+            done_work=self.work,
+            label=next(iter(graph.stages), ""),
+        )
+
+    def moved(self, now: float, running: int, commits: Sequence[Commit]) -> None:
+        """Count what was committed."""
+        for commit in commits:
+            self.done += 1
+            self.work += self._weights.get((commit.stage, commit.first, commit.last), 0.0)
+            if commit.stage in self._readers:
+                self.rows += commit.metrics.rows_in
+                self.bytes += commit.metrics.bytes_in
+        self._progress.update(
+            now=now,
+            running=running,
+            done=self.done,
+            rows=self.rows,
+            bytes=self.bytes,
+            retries=self.retries,
+            work=self.work,
+        )
+
+    def retried(self, task: Task, failure: Failure) -> None:
+        """Say which task failed, and why, and that it will be tried again."""
+        self.retries += 1
+        name = f"{task.stage} {task.first}-{task.last}"
+        first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.kind
+        self._progress.message(f"retrying task {name}: {failure.type}: {first}")
+
+    def draining(self, running: int) -> None:
+        """Answer the first Ctrl-C."""
+        tasks = "1 task" if running == 1 else f"{running} tasks"
+        self._progress.message(f"Stopping: {tasks} under way will be finished and kept. Ctrl-C again stops at once.")

@@ -1,0 +1,65 @@
+"""A ledger in memory, for runs over data that lives in memory: nothing is kept when the driver ends."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from shardwise.compute.task import Output
+from shardwise.run.directory import Commit
+
+
+class EphemeralLedger:
+    """Commits in a list; files of attempts in a temporary directory that ``close`` removes."""
+
+    id = "memory"
+
+    def __init__(self) -> None:
+        self._directory: str | None = None
+        self._next = 0
+        self.logs: dict[str, list[str]] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the files of attempts lie."""
+        if self._directory is None:
+            self._directory = tempfile.mkdtemp(prefix="shardwise-")
+        return self._directory
+
+    def next_attempt(self) -> int:
+        """The next number."""
+        self._next += 1
+        return self._next
+
+    def attempt_directory(self, attempt: int, base: str | None = None) -> str:
+        """A directory of its own below ``url``."""
+        return str(Path(self.url) / "_attempts" / str(attempt))
+
+    def committed(self, stage: str) -> list[Commit]:
+        """Nothing was ever committed before."""
+        return []
+
+    def commit(self, commits: Sequence[Commit]) -> list[Commit]:
+        """Files stay where the attempt wrote them."""
+        return [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]
+
+    def _lasting(self, output: Output, attempt: int) -> Output:
+        if output.data is not None:
+            return output
+        return replace(output, path=str(Path("_attempts") / str(attempt) / output.name))
+
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+        """Keep what a task said, for ``Result.logs``."""
+        self.logs.setdefault(task, []).extend(lines)
+
+    def note(self, kind: str, data: dict[str, object]) -> None:
+        """Nothing reads notes of a run that has no directory."""
+
+    def close(self) -> None:
+        """Remove the files."""
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None

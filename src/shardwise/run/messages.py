@@ -1,0 +1,187 @@
+"""What the scheduler is told (events) and what it asks for (commands). Frozen, slotted, and JSON both ways.
+
+Each event carries ``now``: seconds of a clock that never goes back. The scheduler has no other clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shardwise.compute.task import Failure
+
+# --- the graph -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A node of the graph.
+
+    Parameters
+    ----------
+    id : int
+        Unique in the run's plan; tasks with lower ids start first.
+    stage : str
+        Tasks of a stage run the same program.
+    first, last : int
+        Ordinals [first, last) it stands for.
+    needs : tuple of int
+        Ids of tasks whose committed outputs it reads, in order of position.
+    done : bool
+        Committed by an earlier driver; never started.
+    """
+
+    id: int
+    stage: str
+    first: int
+    last: int
+    needs: tuple[int, ...] = ()
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """How often a task may be tried again, by what went wrong, and how long one attempt may take (seconds)."""
+
+    exception: int = 2
+    crash: int = 4
+    timeout: int = 1
+    memory: int = 1
+    storage: int = 2
+    seconds: float | None = None
+
+
+# --- events --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAdded:
+    """A worker is ready."""
+
+    now: float
+    slot: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLost:
+    """A worker is gone; ``kind`` as in ``engines.protocol.SlotDown``."""
+
+    now: float
+    slot: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """An attempt finished; its outputs wait to be committed (or discarded)."""
+
+    now: float
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt ended in a failure; its slot is free again."""
+
+    now: float
+    slot: int
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The journal names this attempt: its task is done for good."""
+
+    now: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailed:
+    """The journal could not take this attempt (disk full); nothing of it counts."""
+
+    now: float
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by (the answer to ``Wake``)."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Start nothing more; let what runs end and commit it; then stop (first Ctrl-C)."""
+
+    now: float
+
+
+Event = SlotAdded | SlotLost | Succeeded | Failed | Committed | CommitFailed | Tick | Drain
+
+# --- commands ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Send this attempt at this task to this slot."""
+
+    task: int
+    attempt: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kill the worker of this slot; ``why`` is for the log."""
+
+    slot: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make this attempt's outputs part of the run; answer with Committed or CommitFailed."""
+
+    task: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Forget what this attempt wrote."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """For people: this task will be tried again."""
+
+    task: int
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Send a Tick at this time if nothing else happens before."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The run is over: ``done``, ``failed`` (with task and failure) or ``drained``. No command follows."""
+
+    how: str
+    task: int | None = None
+    failure: Failure | None = None
+
+
+Command = Start | Kill | Commit | Discard | Retry | Wake | Stop

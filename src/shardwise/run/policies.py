@@ -1,0 +1,191 @@
+"""What is a matter of judgement: who pays for a failure, how long to rest, where to try again, when to give up.
+
+Small pure functions of records and numbers; each stands alone and can be argued about alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shardwise.compute.task import Failure
+from shardwise.run.messages import Budgets, SlotLost
+
+FIRST_REST = 0.1
+FIRST_STORAGE_REST = 1.0
+LONGEST_REST = 30.0
+LEAST_PATIENCE = 12
+ROUNDS_OF_PATIENCE = 3
+
+
+def allowance(budgets: Budgets, kind: str) -> int | None:
+    """Say how many failures of a kind a task may have and still be tried again.
+
+    Parameters
+    ----------
+    budgets : Budgets
+        What the person allows.
+    kind : str
+        As in ``Failure.kind``.
+
+    Returns
+    -------
+    int or None
+        None for ``engine``: a slot that went away is not the task's fault; ``patience`` bounds it for the whole
+        run. 0 for ``input``, ``internal`` and any kind that has no budget: a second try would fail the same way.
+
+    Examples
+    --------
+    >>> allowance(Budgets(crash=4), "crash"), allowance(Budgets(), "input"), allowance(Budgets(), "engine")
+    (4, 0, None)
+    """
+    match kind:
+        case "engine":
+            return None
+        case "exception" | "crash" | "timeout" | "memory" | "storage":
+            return int(getattr(budgets, kind))
+        case _:
+            return 0
+
+
+def patience(slots: int) -> int:
+    """Say how many slots may be lost for nothing before the run gives up.
+
+    A slot is lost for nothing when its loss is charged to no task: it died idle (a worker that crashes as it starts),
+    or the engine took it away. The count begins anew with every commit, so an engine that flaps but gets work done
+    goes on for ever, and one that gets nothing done does not.
+
+    Parameters
+    ----------
+    slots : int
+        The most that were there at the same time.
+
+    Returns
+    -------
+    int
+        Three times all of them, so that a cluster may restart twice between two commits, and at least 12.
+
+    Examples
+    --------
+    >>> patience(0), patience(4), patience(1000)
+    (12, 12, 3000)
+    """
+    return max(LEAST_PATIENCE, ROUNDS_OF_PATIENCE * slots)
+
+
+def rest(kind: str, failures: int, task: int, attempt: int) -> float:
+    """Say how long a task rests before it is tried again.
+
+    Exponential back-off, doubling from 0.1 s (1 s for ``storage``: a full or throttling store needs time) up to 30 s,
+    times a factor in [0.5, 1.5) so that tasks that failed together do not come back together. The factor is no random
+    number but a term of an additive recurrence of the golden and plastic ratios, which spreads more evenly.
+
+    Parameters
+    ----------
+    kind : str
+        Of the failure, as in ``Failure.kind``.
+    failures : int
+        Failures of this task so far, this one included.
+    task, attempt : int
+        What failed.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Examples
+    --------
+    >>> [round(rest("crash", n, task=0, attempt=0), 2) for n in (1, 2, 3, 30)]
+    [0.05, 0.1, 0.2, 15.0]
+    """
+    first = FIRST_STORAGE_REST if kind == "storage" else FIRST_REST
+    longest = min(first * 2.0 ** min(failures - 1, 20), LONGEST_REST)
+    spread = (task * 0.6180339887498949 + attempt * 0.7548776662466927) % 1.0
+    return longest * (0.5 + spread)
+
+
+def elsewhere(idle: Iterable[tuple[int, str]], slot: int, host: str) -> int:
+    """Choose where to try again what failed once.
+
+    Parameters
+    ----------
+    idle : iterable of (int, str)
+        Slots to choose from, with their hosts; at least one.
+    slot, host : int, str
+        Where it failed last.
+
+    Returns
+    -------
+    int
+        A slot of another host if there is one, else another slot, else the same one; of equals the lowest.
+
+    Examples
+    --------
+    >>> elsewhere([(1, "a"), (2, "a"), (3, "b")], slot=1, host="a")
+    3
+    >>> elsewhere([(1, "a"), (2, "a")], slot=1, host="a")
+    2
+    """
+    return min(idle, key=lambda place: (place[1] == host, place[0] == slot, place[0]))[0]
+
+
+def blame(lost: SlotLost, overdue: float | None) -> Failure:
+    """Turn the loss of a slot into the failure of the attempt that was on it.
+
+    Parameters
+    ----------
+    lost : SlotLost
+        What the engine said.
+    overdue : float or None
+        The time limit in seconds if the slot was killed because of it; whatever the engine says then, it is a time-out.
+
+    Returns
+    -------
+    Failure
+        Kind ``timeout``, ``crash``, ``memory``, or ``engine`` for all other reasons.
+
+    Examples
+    --------
+    >>> blame(SlotLost(now=1.0, slot=3, kind="closed", reason="host taken back"), None).kind
+    'engine'
+    """
+    where = f"slot {lost.slot}: {lost.reason}"
+    if overdue is not None:
+        message = f"the attempt took more than {overdue:g} s and was killed ({where})"
+        return Failure("timeout", "WorkerError", message, "raise timeout, or make shards smaller", code="E400")
+    match lost.kind:
+        case "crash":
+            message = f"the worker died ({where})"
+            return Failure("crash", "WorkerError", message, "look at the logs of the task", code="E400")
+        case "memory":
+            message = f"the worker ran out of memory ({where})"
+            fix = "make shards smaller, use fewer workers, or raise memory"
+            return Failure("memory", "WorkerError", message, fix, code="E400")
+        case _:
+            message = f"the engine took the slot away ({where})"
+            return Failure("engine", "EngineError", message, "run the same command again", code="E600")
+
+
+def despair(lost: int, last: Failure) -> Failure:
+    """Say why the run gives up after too many slots were lost for nothing.
+
+    Parameters
+    ----------
+    lost : int
+        How many since the last commit.
+    last : Failure
+        What the last loss was.
+
+    Returns
+    -------
+    Failure
+        Of the same kind and type as the last one.
+
+    Examples
+    --------
+    >>> despair(13, Failure("crash", "WorkerError", "the worker died (slot 12: exit code 1)")).message
+    '13 slots were lost and no task was committed meanwhile; the last time, the worker died (slot 12: exit code 1)'
+    """
+    message = f"{lost} slots were lost and no task was committed meanwhile; the last time, {last.message}"
+    fix = "see why workers die as they start, or use another engine; what was committed stays"
+    return Failure(last.kind, last.type, message, fix, code=last.code)

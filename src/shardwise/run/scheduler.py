@@ -1,0 +1,306 @@
+"""Decides which attempt runs where, what is committed, what is tried again, and when the run is over.
+
+Pure: events in, commands out. No clock, no chance, no input or output, so that the same events always give the same
+commands, in a test, in the planner's simulation and in a run. What can happen to a task stands in ``transitions``,
+what is a matter of judgement in ``policies``; here is what each event means.
+
+Two rules carry the rest. What comes from afar (slots, attempts) may come late, twice or in another order: the first
+message that ends an attempt decides what became of it, and later ones change nothing. What comes from the driver's
+own journal may not: an answer that nobody asked for is an ``InternalError``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from shardwise.compute.task import Failure
+from shardwise.errors import InternalError
+from shardwise.run import policies
+from shardwise.run.attempts import Attempts, Running
+from shardwise.run.messages import (
+    Budgets,
+    Command,
+    Commit,
+    CommitFailed,
+    Committed,
+    Discard,
+    Drain,
+    Event,
+    Failed,
+    Kill,
+    Retry,
+    SlotAdded,
+    SlotLost,
+    Start,
+    Stop,
+    Succeeded,
+    Task,
+    Tick,
+    Wake,
+)
+from shardwise.run.slots import Slot, Slots
+from shardwise.run.tasks import Node, Tasks
+from shardwise.run.transitions import Cause, State
+
+
+class Scheduler:
+    """Carries a graph of tasks through to its end.
+
+    An event costs O(log tasks); a retry, or a loss, while slots are idle looks at all of these.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        The graph; those with ``done`` were committed by an earlier driver.
+    budgets : Budgets
+        How often a task may be tried again, and how long an attempt may take.
+    first_attempt : int
+        Number of the first attempt: above all that earlier drivers of this run gave out.
+
+    Attributes
+    ----------
+    stopped : Stop or None
+        How the run ended, once it has.
+
+    Raises
+    ------
+    InternalError
+        Two tasks have one id, a need is no task, or tasks need each other.
+
+    Examples
+    --------
+    >>> scheduler = Scheduler([Task(0, "map", 0, 8)], Budgets())
+    >>> scheduler.handle(SlotAdded(now=0.0, slot=5, host="here"))
+    [Start(task=0, attempt=0, slot=5)]
+    >>> scheduler.handle(Succeeded(now=1.0, slot=5, attempt=0))
+    [Commit(task=0, attempt=0)]
+    >>> scheduler.handle(Committed(now=1.1, attempt=0))
+    [Stop(how='done', task=None, failure=None)]
+    """
+
+    def __init__(self, tasks: Sequence[Task], budgets: Budgets, first_attempt: int = 0) -> None:
+        self.stopped: Stop | None = None
+        self._budgets = budgets
+        self._tasks = Tasks(tasks)
+        self._slots = Slots()
+        self._attempts = Attempts(first_attempt)
+        self._now = float("-inf")
+        self._rests: list[tuple[float, int]] = []  # heap of (end, task)
+        self._limits: deque[tuple[float, int]] = deque()  # (end of the time allowed, attempt), in this order
+        self._lost_in_vain = 0  # slots, since the last commit
+        self._draining = False
+        self._verdict: Stop | None = None  # the run is failing: this, once no commit is under way
+        self._commands: list[Command] = []
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """How many tasks are in each state (a state equals its name)."""
+        return dict(self._tasks.counts)
+
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """Attempts under way, in the order they were started."""
+        return tuple(self._attempts.running.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether Stop was given; from then on, events yield no commands."""
+        return self.stopped is not None
+
+    def start(self, now: float) -> list[Command]:
+        """Begin; the same as a first ``Tick``. Ends at once a run that has nothing left to do."""
+        return self.handle(Tick(now))
+
+    def handle(self, *events: Event) -> list[Command]:
+        """Take note of what happened and say what to do now.
+
+        Parameters
+        ----------
+        *events : Event
+            In the order they became known.
+
+        Returns
+        -------
+        list of Command
+            To be carried out in this order. The last one is ``Wake`` as long as there is a deadline to wait for.
+
+        Raises
+        ------
+        InternalError
+            The journal answered what it was not asked, or a transition has no row in the table.
+        """
+        if self.stopped is not None:
+            return []
+        self._commands = commands = []
+        for event in events:
+            self._now = max(self._now, event.now)
+            self._take(event)
+        if self._verdict is None:
+            self._end_rests()
+            self._kill_overdue()
+            if not self._draining:
+                self._start_ready()
+        self._stop_or_wake()
+        return commands
+
+    # --- what each event means -------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Succeeded():
+                self._succeeded(event.attempt)
+            case Committed():
+                self._committed(event.attempt)
+            case Failed():
+                self._failed(event.attempt, event.failure)
+            case SlotAdded():
+                self._slots.add(event.slot, event.host)
+            case SlotLost():
+                self._slot_lost(event)
+            case CommitFailed():
+                self._commit_failed(event.attempt, event.failure)
+            case Drain():
+                self._draining = True
+            case Tick():
+                pass
+
+    def _succeeded(self, attempt: int) -> None:
+        running = self._attempts.end_running(attempt)
+        if running is not None:
+            self._slots.release(running.slot)
+            self._attempts.committing[attempt] = running.task
+            self._tasks.move(self._tasks[running.task], Cause.SUCCEEDED)
+            self._commands.append(Commit(running.task, attempt))
+        elif not self._attempts.is_precious(attempt):
+            self._commands.append(Discard(attempt))
+
+    def _failed(self, attempt: int, failure: Failure) -> None:
+        running = self._attempts.end_running(attempt)
+        if running is not None:
+            slot = self._slots.release(running.slot)
+            self._come_to_nothing(running.task, attempt, failure, slot)
+
+    def _slot_lost(self, event: SlotLost) -> None:
+        if self._slots.known_lost(event.slot):
+            return
+        slot = self._slots.lose(event.slot)
+        if slot is not None and slot.attempt is not None:
+            task = self._attempts.running.pop(slot.attempt).task
+            failure = policies.blame(event, self._budgets.seconds if slot.condemned else None)
+            self._come_to_nothing(task, slot.attempt, failure, slot)
+        elif slot is None or not slot.condemned:
+            self._lose_in_vain(policies.blame(event, None))
+
+    def _committed(self, attempt: int) -> None:
+        task = self._attempts.end_commit(attempt)
+        self._attempts.kept.add(attempt)
+        self._lost_in_vain = 0
+        self._tasks.move(self._tasks[task], Cause.COMMITTED)
+
+    def _commit_failed(self, attempt: int, failure: Failure) -> None:
+        self._come_to_nothing(self._attempts.end_commit(attempt), attempt, failure)
+
+    # --- failures --------------------------------------------------------------------------------------------------
+
+    def _come_to_nothing(self, task: int, attempt: int, failure: Failure, slot: Slot | None = None) -> None:
+        """An attempt failed, or its commit did: try the task again, or fail the run."""
+        node = self._tasks[task]
+        self._commands.append(Discard(attempt))
+        if failure.kind == "engine":
+            self._lose_in_vain(failure)
+        if self._verdict is not None:
+            self._tasks.move(node, Cause.DROPPED)
+            return
+        count = node.failures[failure.kind] = node.failures.get(failure.kind, 0) + 1
+        allowed = policies.allowance(self._budgets, failure.kind)
+        if allowed is not None and count > allowed:
+            self._tasks.move(node, Cause.EXHAUSTED)
+            self._fail(Stop("failed", task, failure))
+            return
+        self._tasks.move(node, Cause.SPOILED)
+        node.failed_on = slot or node.failed_on
+        seconds = policies.rest(failure.kind, sum(node.failures.values()), task, attempt)
+        heappush(self._rests, (self._now + seconds, task))
+        if not self._draining:
+            self._commands.append(Retry(task, attempt, failure))
+
+    def _lose_in_vain(self, failure: Failure) -> None:
+        """Count a slot whose loss is charged to no task; one too many fails the run."""
+        if self._draining or self._verdict is not None:
+            return
+        self._lost_in_vain += 1
+        if self._lost_in_vain > policies.patience(self._slots.most):
+            self._fail(Stop("failed", None, policies.despair(self._lost_in_vain, failure)))
+
+    def _fail(self, verdict: Stop) -> None:
+        """Kill and forget what runs; only commits that are under way are waited for."""
+        self._verdict = verdict
+        for running in self._attempts.running.values():
+            self._condemn(running.slot, "the run has failed")
+            self._slots.release(running.slot)
+            self._tasks.move(self._tasks[running.task], Cause.DROPPED)
+            self._commands.append(Discard(running.attempt))
+        self._attempts.running.clear()
+
+    def _condemn(self, number: int, why: str) -> None:
+        slot = self._slots[number]
+        if not slot.condemned:
+            slot.condemned = True
+            self._commands.append(Kill(number, why))
+
+    # --- what is due -----------------------------------------------------------------------------------------------
+
+    def _end_rests(self) -> None:
+        while self._rests and self._rests[0][0] <= self._now:
+            _, task = heappop(self._rests)
+            self._tasks.move(self._tasks[task], Cause.RESTED)
+
+    def _kill_overdue(self) -> None:
+        running = self._attempts.running
+        while self._limits and (self._limits[0][0] <= self._now or self._limits[0][1] not in running):
+            late = running.get(self._limits.popleft()[1])
+            if late is not None:
+                self._condemn(late.slot, f"task {late.task} took more than {self._budgets.seconds:g} s")
+
+    def _start_ready(self) -> None:
+        while self._tasks.ready and self._slots.idle:
+            node = self._tasks.next()
+            slot = self._slots.take(node.failed_on)
+            running = self._attempts.begin(node.task.id, slot.number, self._now)
+            slot.attempt = running.attempt
+            self._tasks.move(node, Cause.STARTED)
+            self._commands.append(Start(running.task, running.attempt, running.slot))
+            if self._budgets.seconds is not None:
+                self._limits.append((self._now + self._budgets.seconds, running.attempt))
+
+    def _stop_or_wake(self) -> None:
+        busy = self._attempts.running or self._attempts.committing
+        if not busy and (self._verdict is not None or self._draining or self._tasks.all_done):
+            self.stopped = self._verdict or Stop("done" if self._tasks.all_done else "drained")
+            self._commands.append(self.stopped)
+        elif self._verdict is None:
+            deadlines = [queue[0][0] for queue in (self._rests, self._limits) if queue]
+            if deadlines:
+                self._commands.append(Wake(min(deadlines)))
+
+    # --- for tests -------------------------------------------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Raise InternalError unless everything that is kept twice agrees with itself."""
+        self._tasks.validate()
+        self._attempts.validate()
+        self._slots.validate({attempt: at.slot for attempt, at in self._attempts.running.items()})
+        kept = {
+            State.RUNNING: [at.task for at in self._attempts.running.values()],
+            State.COMMITTING: list(self._attempts.committing.values()),
+            State.RESTING: [task for _, task in self._rests],
+        }
+        for state, tasks in kept.items():
+            if sorted(tasks) != self._tasks.in_state(state):
+                raise InternalError(f"tasks {sorted(tasks)} are kept as {state}, not {self._tasks.in_state(state)}")
+        if self._tasks.counts[State.FAILED] != (self._verdict is not None and self._verdict.task is not None):
+            raise InternalError("a task has failed and the run has not, or the other way round")
+        if self.stopped is not None and (kept[State.RUNNING] or kept[State.COMMITTING]):
+            raise InternalError("the run stopped while attempts were under way")

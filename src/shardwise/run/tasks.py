@@ -1,0 +1,114 @@
+"""Where each task stands, which ones wait for it, and which task is next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
+
+from shardwise.errors import InternalError
+from shardwise.run.messages import Task
+from shardwise.run.slots import Slot
+from shardwise.run.transitions import BEGIN, Cause, State, step
+
+
+@dataclass(slots=True)
+class Node:
+    """What is known of a task."""
+
+    task: Task
+    state: State = BEGIN
+    missing: int = 0  # needs that are not done
+    feeds: list[Node] = field(default_factory=list)  # who needs it
+    failures: dict[str, int] = field(default_factory=dict)  # by kind
+    failed_on: Slot | None = None  # where its last attempt failed
+
+
+class Tasks:
+    """The graph of a run. States change here and nowhere else, always by the table of transitions.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Those with ``done`` begin as done.
+
+    Raises
+    ------
+    InternalError
+        Two tasks have one id, a need is no task, or tasks need each other.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.counts = dict.fromkeys(State, 0)
+        self.ready: list[int] = []  # heap of ids
+        self._nodes = {task.id: Node(task) for task in tasks}
+        _check(tasks, self._nodes)
+        self.counts[BEGIN] = len(tasks)
+        for node in self._nodes.values():
+            if node.task.done:
+                self.move(node, Cause.RESUMED)
+        for node in self._nodes.values():
+            for need in dict.fromkeys(node.task.needs):
+                self[need].feeds.append(node)
+                node.missing += self[need].state is not State.DONE
+            if not node.missing and node.state is State.WAITING:
+                self.move(node, Cause.FED)
+
+    def __getitem__(self, task: int) -> Node:
+        return self._nodes[task]
+
+    @property
+    def all_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.counts[State.DONE] == len(self._nodes)
+
+    def next(self) -> Node:
+        """Take the ready task with the lowest id out of the queue."""
+        return self._nodes[heappop(self.ready)]
+
+    def move(self, node: Node, cause: Cause) -> None:
+        """Let something happen to a task. When it is done then, those that waited for it alone become ready."""
+        before = node.state
+        after = node.state = step(before, cause, node.task.id)
+        self.counts[before] -= 1
+        self.counts[after] += 1
+        if after is State.READY:
+            heappush(self.ready, node.task.id)
+        elif after is State.DONE:
+            for fed in node.feeds:
+                fed.missing -= 1
+                if not fed.missing and fed.state is State.WAITING:
+                    self.move(fed, Cause.FED)
+
+    def in_state(self, state: State) -> list[int]:
+        """Ids of all tasks in a state, in ascending order; looks at every task."""
+        return sorted(task for task, node in self._nodes.items() if node.state is state)
+
+    def validate(self) -> None:
+        """Raise InternalError unless what is kept twice agrees with itself."""
+        states = Counter(node.state for node in self._nodes.values())
+        if any(states[state] != count for state, count in self.counts.items()):
+            raise InternalError(f"tasks are counted as {self.counts}, but there are {states}")
+        if sorted(self.ready) != self.in_state(State.READY):
+            raise InternalError(f"the queue of ready tasks is {sorted(self.ready)}")
+        for task, node in self._nodes.items():
+            missing = sum(self[need].state is not State.DONE for need in set(node.task.needs))
+            if node.missing != missing or (missing and node.state not in (State.WAITING, State.DONE)):
+                raise InternalError(f"task {task} is {node.state} and misses {node.missing} needs; in truth {missing}")
+            if not missing and node.state is State.WAITING:
+                raise InternalError(f"task {task} waits for nothing")
+
+
+def _check(tasks: Sequence[Task], nodes: dict[int, Node]) -> None:
+    if len(nodes) < len(tasks):
+        raise InternalError(f"{len(tasks)} tasks have only {len(nodes)} different ids")
+    unknown = [(task.id, need) for task in tasks for need in task.needs if need not in nodes]
+    if unknown:
+        raise InternalError(f"task {unknown[0][0]} needs task {unknown[0][1]}, which is not in the graph")
+    if any(need >= task.id for task in tasks for need in task.needs):  # else there can be no cycle
+        try:
+            TopologicalSorter({task.id: task.needs for task in tasks}).prepare()
+        except CycleError as error:
+            raise InternalError(f"tasks {', '.join(map(str, error.args[1]))} need each other") from None
