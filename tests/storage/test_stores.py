@@ -257,7 +257,7 @@ def test_a_file_system_without_hard_links_is_refused(tmp_path: Path, monkeypatch
 
 
 def test_a_store_that_cannot_create_exclusively_is_refused(tmp_path: Path) -> None:
-    store = FsspecStore(f"asynclocal://{tmp_path}")
+    store = FsspecStore(f"file://{tmp_path}")
     with pytest.raises(StorageError, match="only if it is absent"):
         store.put_if_absent("a", b"1")
 

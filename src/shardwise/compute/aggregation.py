@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shardwise.compute.aggregates.grouped import GroupedAggregation
 from shardwise.compute.aggregates.kernel import State
-from shardwise.compute.operations import Filter, WithColumns
+from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
 from shardwise.data.source import Batch
@@ -37,6 +37,7 @@ class TableAggregation:
     """Built-in aggregates over tables, by any number of keys, in DuckDB."""
 
     grouped: GroupedAggregation
+    bounds: dict[str, tuple[float, float]]  # of columns whose statistics are known
 
     def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
         """One query over the whole shard where DuckDB can read it, else one per gathered run of batches."""
@@ -45,7 +46,7 @@ class TableAggregation:
         relation = pipeline.fused(attempt, list(grouped.columns), grouped.needs_position)
         if relation is not None:
             with attempt.phase("compute"):
-                state = grouped.partial(con, relation, lambda name: bounds(pipeline, name))
+                state = grouped.partial(con, relation, self.bounds.get)
             attempt.count(batches=attempt.spec.last - attempt.spec.first)
             return grouped.save(state)
         batches = pipeline.batches(attempt, list(grouped.columns), grouped.needs_position)
@@ -58,7 +59,7 @@ class TableAggregation:
     def _of(self, con: Any, table: pa.Table) -> State:
         con.register("__gathered", table)
         try:
-            return self.grouped.partial(con, "__gathered", lambda name: None)
+            return self.grouped.partial(con, "__gathered", self.bounds.get)
         finally:
             con.unregister("__gathered")
 
@@ -77,14 +78,13 @@ class TableAggregation:
         return self.grouped.finish(attempt.connection(), self._merged(attempt, states))
 
 
-def bounds(pipeline: Pipeline, column: str) -> tuple[float, float] | None:
-    """(min, max) of a column that comes straight from the source, where statistics tell."""
-    for op in pipeline.operations:
-        if isinstance(op, WithColumns) and column in dict(op.columns):
-            return None
-        if not isinstance(op, (WithColumns, Filter)) and type(op).__name__ != "Select":
-            return None
-    return pipeline.source.float_bounds(column)
+def known_bounds(pipeline: Pipeline, columns: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """(min, max) of the float columns that come straight from the source, where statistics tell."""
+    if not all(isinstance(op, (Select, Filter, WithColumns)) for op in pipeline.operations):
+        return {}
+    made = {name for op in pipeline.operations if isinstance(op, WithColumns) for name in dict(op.columns)}
+    found = {name: pipeline.source.float_bounds(name) for name in columns if name not in made}
+    return {name: bounds for name, bounds in found.items() if bounds is not None}
 
 
 def gathered(batches: Iterator[Batch]) -> Iterator[pa.Table]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,4 +80,6 @@ def forget_connection() -> None:
 
 def spill_directory(pid: int) -> str:
     """Where the process ``pid`` spills when its attempt writes to a remote store. Whoever ends it removes this."""
-    return os.path.join(tempfile.gettempdir(), f"shardwise-spill-{pid}")
+    import tempfile
+
+    return f"{tempfile.gettempdir()}/shardwise-spill-{pid}"

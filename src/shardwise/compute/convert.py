@@ -69,27 +69,31 @@ def items_to_table(items: list[Any]) -> pa.Table:
     """Columns of Python items: dicts by key (absent = null), tuples as ``c0`` ..., anything else as ``value``."""
     if items and all(isinstance(item, Mapping) for item in items):
         names = list(dict.fromkeys(name for item in items for name in item))
-        return pa.table({str(n): _column([item.get(n) for item in items], str(n)) for n in names})
+        return pa.table({str(n): values_column([item.get(n) for item in items], str(n)) for n in names})
     if items and all(isinstance(item, tuple) and len(item) == len(items[0]) for item in items):
         names = getattr(items[0], "_fields", None) or array_names(len(items[0]))
-        return pa.table([_column(list(c), n) for c, n in zip(zip(*items), names)], names=list(names))
-    return pa.table({VALUE: _column(items, VALUE)})
+        return pa.table([values_column(list(c), n) for c, n in zip(zip(*items), names)], names=list(names))
+    return pa.table({VALUE: values_column(items, VALUE)})
 
 
-def _column(values: list[Any], name: str) -> pa.Array:
+def values_column(values: list[Any], name: str) -> pa.Array:
+    """One Arrow array of Python values.
+
+    Raises
+    ------
+    FunctionError
+        They have no common Arrow type.
+    """
     if values and all(isinstance(v, np.generic) for v in values):
         return pa.array(np.array(values))
+    plain = [v.item() if isinstance(v, np.generic) else v for v in values]
     try:
-        return pa.array(v.item() if isinstance(v, np.generic) else v for v in values) if _has_scalars(values) else pa.array(values)
+        return pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise FunctionError(
             f"results of column {name!r} cannot be stored as one Arrow type: {str(error).splitlines()[0]}",
             "return values of one type",
         ) from error
-
-
-def _has_scalars(values: list[Any]) -> bool:
-    return any(isinstance(v, np.generic) for v in values)
 
 
 def receive(data: Any, function: Function) -> Any:
@@ -166,7 +170,7 @@ def _from_mapping(result: Mapping[Any, Any], function: Function) -> pa.Table:
             f"function {function.name!r} returned columns of different lengths: {lengths}", "make them equally long"
         )
     rows = next(iter(lengths.values()))
-    return pa.table({n: _as_column(v, n) if n in lengths else _column([v] * rows, n) for n, v in columns.items()})
+    return pa.table({n: _as_column(v, n) if n in lengths else values_column([v] * rows, n) for n, v in columns.items()})
 
 
 def _is_column(value: Any) -> bool:
@@ -175,7 +179,7 @@ def _is_column(value: Any) -> bool:
 
 def _as_column(value: Any, name: str) -> Any:
     if isinstance(value, (list, tuple)):
-        return _column(list(value), name)
+        return values_column(list(value), name)
     if hasattr(value, "__arrow_c_stream__") and not isinstance(value, (pa.Array, pa.ChunkedArray)):
         return pa.chunked_array(value)
     return pa.array(value) if isinstance(value, np.ndarray) else value

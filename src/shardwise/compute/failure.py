@@ -69,7 +69,7 @@ def _type_name(kind: type[BaseException]) -> str:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, errors.ShardwiseError):
-        return _text(error.message)
+        return _text(getattr(error, "message", error))
     if isinstance(error, SystemExit):
         return f"the function called sys.exit({_text(error.code)})"
     return _text(error)

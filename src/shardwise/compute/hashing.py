@@ -205,7 +205,8 @@ def _words(array: pa.Array) -> list[Hashes]:
         wide = array.cast(pa.uint64() if kind == pa.uint64() else pa.int64())
         return [_fixed(wide, 1)[:, 0]]
     if types.is_floating(kind):
-        values = array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+        with np.errstate(invalid="ignore"):  # a signalling NaN complains
+            values = array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
         return [np.where(np.isnan(values), np.nan, values).view(np.uint64)]
     if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind):
         return _seconds(array)

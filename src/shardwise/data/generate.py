@@ -29,7 +29,7 @@ class GeneratedSource(BaseSource):
     function: Callable[..., Any]
 
     @property
-    def kind(self) -> Kind:  # type: ignore[override]
+    def kind(self) -> Kind:
         """What the function makes: ``"array"`` or ``"table"``."""
         return "array" if isinstance(self._sample, np.ndarray) else "table"
 
@@ -69,8 +69,9 @@ class GeneratedSource(BaseSource):
 
     @cached_property
     def _sample(self) -> pa.Table | np.ndarray:
-        """Batch 0, or no rows of it where it has none; only its type is kept."""
-        return self._make(0)[:0] if self.rows else self._call(0, 0)[:0]
+        """What batch 0 is, without its rows."""
+        data = self._make(0) if self.rows else self._call(0, 0)
+        return np.empty_like(data[:0]) if isinstance(data, np.ndarray) else data.schema.empty_table()
 
     @cached_property
     def _takes_start(self) -> bool:
@@ -90,11 +91,10 @@ class GeneratedSource(BaseSource):
         start = (batch * self.batch_rows,) if self._takes_start else ()
         return _as_rows(self.function(batch_rng(self.seed, batch), count, *start))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
 
-
-def generate(rows: int, function: Callable[..., Any], *, seed: int = 0, batch_rows: int = BATCH_ROWS) -> GeneratedSource:
+def generate(
+    rows: int, function: Callable[..., Any], *, seed: int = 0, batch_rows: int = BATCH_ROWS
+) -> GeneratedSource:
     """Describe rows that a function makes.
 
     Parameters
@@ -125,9 +125,7 @@ def generate(rows: int, function: Callable[..., Any], *, seed: int = 0, batch_ro
     check_batch_rows(batch_rows)
     if rows < 0 or seed < 0:
         raise UsageError(f"generate got rows={rows}, seed={seed}", "give numbers that are not negative")
-    return GeneratedSource(
-        (Fragment(_NAME, even_batches(rows, batch_rows), rows),), batch_rows, rows, seed, function
-    )
+    return GeneratedSource((Fragment(_NAME, even_batches(rows, batch_rows), rows),), batch_rows, rows, seed, function)
 
 
 def batch_rng(seed: int, batch: int) -> np.random.Generator:

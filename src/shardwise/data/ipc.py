@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from shardwise.data.base import BaseSource, check_batch_rows
 from shardwise.data.parquet_layout import Piece, cut
-from shardwise.data.paths import FileInfo, expand
+from shardwise.data.paths import FileInfo, Options, PathLike, expand, file_identity
 from shardwise.data.schema import choose, conform, settle
-from shardwise.data.seekable import open_seekable
+from shardwise.data.seekable import first_line, open_seekable
 from shardwise.data.source import BATCH_ROWS, Batch, Fragment, Kind
 from shardwise.data.streams import even_tables, sized_tables
 from shardwise.errors import InputError
 
+SUFFIXES = (".arrow", ".ipc", ".feather", ".arrows")
 _MAGIC = b"ARROW1"
 
 
@@ -54,24 +55,24 @@ class IpcSource(BaseSource):
         """Name the files as they were when they were opened first, and what is read of them."""
         return {
             "format": "ipc",
-            "files": [[file.url, file.size, file.mtime_ns, file.etag] for file in self.files],
+            "files": [file_identity(file) for file in self.files],
             "columns": None if self.selected is None else list(self.selected),
             "batch_rows": self.batch_rows,
         }
 
 
 def read_ipc(
-    paths: str | Sequence[str],
+    paths: PathLike | Iterable[PathLike],
     *,
     columns: Sequence[str] | None = None,
     batch_rows: int = BATCH_ROWS,
-    storage_options: dict[str, Any] | None = None,
+    storage_options: Options | None = None,
 ) -> IpcSource:
     """Describe Arrow IPC files; a stream (without a footer) is read in order, as one ordinal.
 
     Parameters
     ----------
-    paths : str or sequence of str
+    paths : path, or iterable of paths
         Files, directories, globs or URLs.
     columns : sequence of str, optional
         Read only these, in the order of the first file.
@@ -93,7 +94,7 @@ def read_ipc(
     """
     check_batch_rows(batch_rows)
     options = storage_options or {}
-    files = tuple(expand(paths, options))
+    files = tuple(expand(paths, SUFFIXES, options))
     heads = [_head(file, options) for file in files]
     schema = settle(((file.url, head[0]) for file, head in zip(files, heads)), columns)
     rows = tuple(head[1] for head in heads)
@@ -110,7 +111,9 @@ def _fragment(file: FileInfo, counts: tuple[int, ...] | None, batch_rows: int) -
 def _head(file: FileInfo, options: dict[str, Any]) -> tuple[pa.Schema, tuple[int, ...] | None]:
     """Read the schema, and the rows of each record batch where there is a footer."""
     if file.size == 0:
-        raise InputError(f"{file.url}: the file is empty (0 bytes), so it is no Arrow file", "write it again, or leave it out")
+        raise InputError(
+            f"{file.url}: the file is empty (0 bytes), so it is no Arrow file", "write it again, or leave it out"
+        )
     with _opened(file, options) as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             stream.seek(0)
@@ -139,7 +142,9 @@ def _file_tables(
         wanted = [stored.get_field_index(name) for name in schema.names] or _narrowest(stored)
         reader = pa.ipc.open_file(stream, options=pa.ipc.IpcReadOptions(included_fields=sorted(wanted)))
         if reader.num_record_batches != len(counts):
-            raise InputError(f"{file.url}: the file changed while it was in use", "run again, when nothing writes to it")
+            raise InputError(
+                f"{file.url}: the file changed while it was in use", "run again, when nothing writes to it"
+            )
         for groups, run in groupby(pieces, key=lambda piece: (piece.first_group, piece.last_group)):
             cuts = list(run)
             batches = (reader.get_batch(number) for number in range(*groups))
@@ -158,8 +163,7 @@ def _opened(file: FileInfo, options: dict[str, Any]) -> Iterator[Any]:
         try:
             yield stream
         except (pa.ArrowException, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
             raise InputError(
-                f"{file.url}: cannot be read as Arrow IPC ({file.size} bytes): {reason}",
+                f"{file.url}: cannot be read as Arrow IPC ({file.size} bytes): {first_line(error)}",
                 "write or copy it again, or leave it out",
             ) from error

@@ -174,7 +174,9 @@ def from_array(array: np.ndarray, *, batch_rows: int = BATCH_ROWS) -> ArraySourc
     """
     check_batch_rows(batch_rows)
     if not isinstance(array, np.ndarray):
-        raise UsageError(f"from_array got a {type(array).__name__}", "give a NumPy array, as in from_array(np.array(x))")
+        raise UsageError(
+            f"from_array got a {type(array).__name__}", "give a NumPy array, as in from_array(np.array(x))"
+        )
     if array.ndim not in (1, 2):
         raise UsageError(f"from_array got {array.ndim} dimensions", "reshape it: array.reshape(len(array), -1)")
     native = numeric_dtype(array.dtype, "from_array")

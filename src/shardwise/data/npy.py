@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from shardwise.data.base import BaseSource, check_batch_rows, even_batches
-from shardwise.data.paths import FileInfo, expand, open_file
+from shardwise.data.paths import FileInfo, Options, PathLike, expand, file_identity, open_file
 from shardwise.data.schema import array_columns, array_schema, numeric_dtype
 from shardwise.data.seekable import local_path
 from shardwise.data.source import BATCH_ROWS, Batch, Fragment, Kind
@@ -63,7 +63,7 @@ class NpySource(BaseSource):
         """Name the files as they were when their headers were read."""
         return {
             "format": "npy",
-            "files": [[file.url, file.size, file.mtime_ns, file.etag] for file in self.files],
+            "files": [file_identity(file) for file in self.files],
             "batch_rows": self.batch_rows,
         }
 
@@ -72,22 +72,24 @@ class NpySource(BaseSource):
         path = local_path(file)
         if path is None:
             return _RemoteRows(file, header, self.storage_options)
-        order = "F" if header.fortran else "C"
+        order: Literal["F", "C"] = "F" if header.fortran else "C"
         try:
             mapped = np.memmap(path, header.dtype, "r", header.offset, header.shape, order)
         except (OSError, ValueError) as error:
-            raise InputError(f"{file.url}: cannot be mapped any more: {error}", "run again with the file in place") from error
+            raise InputError(
+                f"{file.url}: cannot be mapped any more: {error}", "run again with the file in place"
+            ) from error
         return mapped.view(np.ndarray)
 
 
 def read_npy(
-    paths: str | Sequence[str], *, batch_rows: int = BATCH_ROWS, storage_options: dict[str, Any] | None = None
+    paths: PathLike | Iterable[PathLike], *, batch_rows: int = BATCH_ROWS, storage_options: Options | None = None
 ) -> NpySource:
     """Describe ``.npy`` files of one or two dimensions and any numeric dtype, in C or Fortran order.
 
     Parameters
     ----------
-    paths : str or sequence of str
+    paths : path, or iterable of paths
         Files, directories, globs or URLs; all with the same dtype and number of columns.
     batch_rows : int
         Rows of a batch.
@@ -107,14 +109,14 @@ def read_npy(
     """
     check_batch_rows(batch_rows)
     options = storage_options or {}
-    files = tuple(expand(paths, options))
+    files = tuple(expand(paths, (".npy",), options))
     headers = tuple(_header(file, options) for file in files)
     for file, header in zip(files, headers):
         _check_same(files[0], headers[0], file, header)
     native = numeric_dtype(headers[0].dtype, files[0].url)
     schema = array_schema(native, None if len(headers[0].shape) == 1 else headers[0].shape[1])
     fragments = tuple(
-        Fragment(file.url, even_batches(header.shape[0], batch_rows) if native.itemsize else 0, header.shape[0], file.size)
+        Fragment(file.url, even_batches(header.shape[0], batch_rows), header.shape[0], file.size)
         for file, header in zip(files, headers)
     )
     return NpySource(fragments, batch_rows, files, headers, schema, options)
@@ -129,7 +131,8 @@ def _header(file: FileInfo, options: dict[str, Any]) -> Header:
             header = Header(shape, fortran, dtype, stream.tell())
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{file.url}: cannot be read as .npy ({file.size} bytes): {error}", "write it with numpy.save, or leave it out"
+            f"{file.url}: cannot be read as .npy ({file.size} bytes): {error}",
+            "write it with numpy.save, or leave it out",
         ) from error
     if len(shape) not in (1, 2):
         raise UsageError(f"{file.url}: {len(shape)} dimensions", "reshape it to rows and columns before saving it")

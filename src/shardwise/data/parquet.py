@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,14 +20,17 @@ from shardwise.data.parquet_layout import (
     cut,
     open_parquet,
     read_footers,
-    unreadable,
+    stored_bytes,
 )
-from shardwise.data.parquet_scan import ROW_NUMBER, Rows, column_sql, position_sql, scan_sql
-from shardwise.data.paths import FileInfo, expand, open_file
+from shardwise.data.parquet_scan import ROW_NUMBER, Rows, column_sql, scan_sql
+from shardwise.data.paths import FileInfo, Options, PathLike, expand, file_identity, is_url
 from shardwise.data.schema import choose, conform, ordered, settle, unambiguous
+from shardwise.data.seekable import local_path
 from shardwise.data.source import BATCH_ROWS, Batch, Fragment, Kind
 from shardwise.data.streams import sized_tables
-from shardwise.errors import InputError
+
+SUFFIXES = (".parquet", ".pq", ".parq")
+_SIZED_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ParquetSource(BaseSource):
 
         ``__position`` also stands there where no column is wanted, so that rows can be counted.
         """
-        if not self.scannable.issuperset(columns) or any("://" in file.url for file in self.files):
+        if not self.scannable.issuperset(columns) or any(is_url(file.url) for file in self.files):
             return None
         names = ordered(self.schema, columns)
         expressions = [column_sql(name, self.schema.field(name).type) for name in names]
@@ -76,7 +79,7 @@ class ParquetSource(BaseSource):
         """Name the files as they were when their footers were read, and what is read of them."""
         return {
             "format": "parquet",
-            "files": [[file.url, file.size, file.mtime_ns, file.etag] for file in self.files],
+            "files": [file_identity(file) for file in self.files],
             "columns": None if self.selected is None else list(self.selected),
             "batch_rows": self.batch_rows,
         }
@@ -92,32 +95,54 @@ class ParquetSource(BaseSource):
             return None
         return min(low for low, _ in known), max(high for _, high in known)
 
+    def bytes_in_memory(self, columns: Sequence[str] | None = None) -> int:
+        """Estimate the bytes of all rows as Arrow holds them.
+
+        Exact for numbers and times; from the footers of at most eight files for text and nested columns, where it is
+        too low if values repeat so much that Parquet stores each only once.
+        """
+        total = sum(sum(groups) for groups in self.row_groups)
+        schema = choose(self.schema, columns)
+        fixed = [field for field in schema if _is_fixed(field.type)]
+        bits = sum(int(field.type.bit_width) + 1 for field in fixed)
+        return total * bits // 8 + self._bytes_of([name for name in schema.names if schema.field(name) not in fixed])
+
+    def _bytes_of(self, names: list[str]) -> int:
+        sampled = sorted(range(len(self.files)), key=lambda number: -(self.files[number].size or 0))[:_SIZED_FILES]
+        rows = sum(sum(self.row_groups[number]) for number in sampled)
+        if not names or not rows:
+            return 0
+        sizes = [stored_bytes(self.files[number], self.storage_options) for number in sampled]
+        stored = sum(size.get(name, 0) for size in sizes for name in names)
+        return stored * sum(sum(groups) for groups in self.row_groups) // rows
+
     def _rows(self, fragment: int, begin: int, end: int) -> Rows:
         pieces = cut(self.row_groups[fragment], self.batch_rows)
         stop = pieces[end - 1].start + pieces[end - 1].rows
+        local_path(self.files[fragment])
         return Rows(fragment, self.files[fragment].url, pieces[begin].start, stop, (begin, end) == (0, len(pieces)))
 
     def _tables(self, fragment: int, pieces: Sequence[Piece], schema: pa.Schema) -> Iterator[pa.Table]:
         file = self.files[fragment]
-        with open_file(file.url, self.storage_options) as stream:
-            parquet = open_parquet(file, stream)
-            _check_unchanged(file, parquet, self.row_groups[fragment])
+        with open_parquet(file, self.storage_options) as parquet:
             for groups, run in groupby(pieces, key=lambda piece: (piece.first_group, piece.last_group)):
-                yield from _group_tables(file, parquet, range(*groups), list(run), schema)
+                cuts = list(run)
+                for table in _group_tables(parquet, range(*groups), cuts, schema.names):
+                    yield conform(table, schema, file.url)
 
 
 def read_parquet(
-    paths: str | Sequence[str],
+    paths: PathLike | Iterable[PathLike],
     *,
     columns: Sequence[str] | None = None,
     batch_rows: int = BATCH_ROWS,
-    storage_options: dict[str, Any] | None = None,
+    storage_options: Options | None = None,
 ) -> ParquetSource:
     """Describe Parquet files. Only their footers are read.
 
     Parameters
     ----------
-    paths : str or sequence of str
+    paths : path, or iterable of paths
         Files, directories, globs or URLs.
     columns : sequence of str, optional
         Read only these, in the order of the first file.
@@ -139,7 +164,7 @@ def read_parquet(
     """
     check_batch_rows(batch_rows)
     options = storage_options or {}
-    files = tuple(expand(paths, options))
+    files = tuple(expand(paths, SUFFIXES, options))
     footers = read_footers(files, options)
     names = [file.url for file in files]
     schema = settle(zip(names, [footer.schema for footer in footers]), columns)
@@ -159,6 +184,10 @@ def read_parquet(
     )
 
 
+def _is_fixed(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind))
+
+
 def _scannable(schema: pa.Schema, stored: list[pa.Schema], int96: frozenset[str]) -> frozenset[str]:
     """Find the columns that need no conversion between files and have one type in PyArrow and DuckDB."""
     if not unambiguous(stored[0]) or ROW_NUMBER in (name.lower() for name in stored[0].names):
@@ -176,24 +205,10 @@ def _scannable(schema: pa.Schema, stored: list[pa.Schema], int96: frozenset[str]
     )
 
 
-def _check_unchanged(file: FileInfo, parquet: pq.ParquetFile, row_groups: tuple[int, ...]) -> None:
-    metadata = parquet.metadata
-    if tuple(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)) != row_groups:
-        raise InputError(f"{file.url}: the file changed while it was in use", "run again, when nothing writes to it")
-
-
-def _group_tables(
-    file: FileInfo, parquet: pq.ParquetFile, groups: range, pieces: list[Piece], schema: pa.Schema
-) -> Iterator[pa.Table]:
-    """Read one run of row groups and cut it into its batches."""
-    names = schema.names
+def _group_tables(parquet: pq.ParquetFile, groups: range, pieces: list[Piece], names: list[str]) -> Iterator[pa.Table]:
+    """Read one run of row groups, once, and cut it into its batches."""
     if not names:
-        yield from (pa.table({"rows": pa.nulls(piece.rows)}).select([]) for piece in pieces)
-        return
-    rows = min(parquet.metadata.row_group(groups[0]).num_rows, pieces[0].rows) or pieces[0].rows
-    try:
-        stream = parquet.iter_batches(batch_size=rows, row_groups=list(groups), columns=names)
-        for table in sized_tables(stream, pieces[0].skip, [piece.rows for piece in pieces]):
-            yield conform(table, schema, file.url)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(file, error) from error
+        return (pa.table({"rows": pa.nulls(piece.rows)}).select([]) for piece in pieces)
+    rows = max(piece.rows for piece in pieces)
+    stream = parquet.iter_batches(batch_size=rows, row_groups=list(groups), columns=names)
+    return sized_tables(stream, pieces[0].skip, [piece.rows for piece in pieces])

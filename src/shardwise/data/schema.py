@@ -128,6 +128,8 @@ def common_type(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
 
 def array_schema(dtype: np.dtype, columns: int | None) -> pa.Schema:
     """Describe an array as columns ``c0``, ``c1`` ...; ``columns`` None means one-dimensional."""
+    if columns == 0:
+        raise UsageError("the array has no columns", "give an array whose second dimension is at least 1")
     kind = pa.from_numpy_dtype(dtype.newbyteorder("="))
     fields = [pa.field(f"c{i}", kind) for i in range(1 if columns is None else columns)]
     return pa.schema(fields, metadata={_NDIM: b"1" if columns is None else b"2"})
@@ -154,9 +156,7 @@ def numeric_dtype(dtype: np.dtype, name: str) -> np.dtype:
     raise UsageError(f"{name}: an array of dtype {dtype} has no numeric columns", fix)
 
 
-def _join(
-    first_name: str, settled: pa.Schema, name: str, schema: pa.Schema, every_column: bool
-) -> pa.Schema:
+def _join(first_name: str, settled: pa.Schema, name: str, schema: pa.Schema, every_column: bool) -> pa.Schema:
     check_names(name, schema)
     fields = [_join_field(first_name, field, name, schema) for field in settled]
     extra = [column for column in schema.names if column not in settled.names]
@@ -171,7 +171,8 @@ def _join(
 def _join_field(first_name: str, field: pa.Field, name: str, schema: pa.Schema) -> pa.Field:
     if field.name not in schema.names:
         raise InputError(
-            f"{name}: column {field.name!r} of {first_name} is missing", "add it, or read other columns with columns=[...]"
+            f"{name}: column {field.name!r} of {first_name} is missing",
+            "add it, or read other columns with columns=[...]",
         )
     other = schema.field(field.name)
     kind = common_type(field.type, other.type)

@@ -11,11 +11,11 @@ from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, Pa
 from shardwise.compute.programs.collect import CollectProgram
 from shardwise.compute.programs.settle import SettleProgram
 from shardwise.compute.programs.write import WriteProgram
-from shardwise.data.sinks import make_sink
+from shardwise.data.sinks import sink
 from shardwise.plan.shards import gaps
 from shardwise.plan.work import Work, WriteTo
-from shardwise.run.directory import Commit
-from shardwise.run.graph import Graph
+from shardwise.run.commits import Commit
+from shardwise.run.graph import Graph, inner
 
 FAN_IN = 16
 """States that one task merges."""
@@ -36,7 +36,7 @@ def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     graph = Graph()
     graph.stage("settle", SettleProgram(pipeline))
     for commit in done.committed("settle"):
-        return graph, graph.committed(commit)
+        return graph, graph.committed("settle", commit)
     return graph, graph.task("settle", 0, end)
 
 
@@ -45,8 +45,8 @@ def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph,
     graph = Graph()
     target = work.target
     if isinstance(target, WriteTo):
-        sink = make_sink(target.format)
-        stage = graph.stage("write", WriteProgram(work.pipeline, sink, work.part_batches), target.directory)
+        program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
+        stage = graph.stage("write", program, target.directory)
     else:
         stage = graph.stage("collect", CollectProgram(work.pipeline))
     return graph, _shards(graph, stage, end, done, cutter)
@@ -56,29 +56,28 @@ def aggregate_graph(work: Work, aggregation: Aggregation, end: int, done: Done, 
     """A tree: partial states of shards, merges of ``FAN_IN``, one finish. Returns the graph and the finish's id."""
     graph = Graph()
     graph.stage("partial", PartialProgram(work.pipeline, aggregation))
-    graph.stage("merge", MergeProgram(aggregation))
-    graph.stage("finish", FinishProgram(aggregation))
-    for commit in done.committed("finish"):
-        if (commit.first, commit.last) == (0, end):
-            return graph, graph.committed(commit)
+    graph.stage("merge", MergeProgram(aggregation), tree=True)
+    graph.stage("finish", FinishProgram(aggregation), tree=True)
+    for commit in done.committed(inner("finish", 0, end)):
+        return graph, graph.committed("finish", commit)
     nodes = _shards(graph, "partial", end, done, cutter)
-    merged = {(c.first, c.last): c for c in done.committed("merge")}
     while len(nodes) > FAN_IN:
-        nodes = [_merge(graph, nodes[i : i + FAN_IN], merged) for i in range(0, len(nodes), FAN_IN)]
+        nodes = [_merge(graph, nodes[i : i + FAN_IN], done) for i in range(0, len(nodes), FAN_IN)]
     return graph, graph.task("finish", 0, end, tuple(nodes))
 
 
-def _merge(graph: Graph, nodes: list[int], merged: dict[tuple[int, int], Commit]) -> int:
+def _merge(graph: Graph, nodes: list[int], done: Done) -> int:
     if len(nodes) == 1:
         return nodes[0]
     first, last = graph.tasks[nodes[0]].first, graph.tasks[nodes[-1]].last
-    commit = merged.get((first, last))
-    return graph.committed(commit) if commit else graph.task("merge", first, last, tuple(nodes))
+    for commit in done.committed(inner("merge", first, last)):
+        return graph.committed("merge", commit)
+    return graph.task("merge", first, last, tuple(nodes))
 
 
 def _shards(graph: Graph, stage: str, end: int, done: Done, cutter: Cutter) -> list[int]:
     commits = [c for c in done.committed(stage) if c.first < end]
-    ids = {c.first: graph.committed(c) for c in commits}
+    ids = {c.first: graph.committed(stage, c) for c in commits}
     for first, last in cutter(gaps([(c.first, c.last) for c in commits], end)):
         ids[first] = graph.task(stage, first, last)
     return [ids[first] for first in sorted(ids)]

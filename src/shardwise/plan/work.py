@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shardwise.compute.aggregation import Aggregation, TableAggregation
-from shardwise.compute.aggregates.grouped import GroupedAggregation
+from shardwise.compute.aggregation import Aggregation
+from shardwise.compute.choose_aggregation import choose
+from shardwise.compute.description import describing
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
-from shardwise.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,13 @@ class AggregateTo:
 
     keys: tuple[str, ...]
     aggregates: tuple[tuple[str, Any], ...]
+    needs_schema = True
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeTo:
+    """A summary of every column."""
+
     needs_schema = True
 
 
@@ -39,7 +46,7 @@ class WriteTo:
     needs_schema = True
 
 
-Target = AggregateTo | CollectTo | WriteTo
+Target = AggregateTo | DescribeTo | CollectTo | WriteTo
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ class Work:
         UsageError
             An aggregate does not suit its column.
         """
+        shape = self.pipeline.shape
+        if isinstance(self.target, DescribeTo):
+            return choose(self.pipeline, (), describing(shape.schema))
         assert isinstance(self.target, AggregateTo)
-        from shardwise.compute.choose_aggregation import choose
-
-        return choose(self.pipeline.shape, list(self.target.keys), list(self.target.aggregates))
+        return choose(self.pipeline, self.target.keys, self.target.aggregates)

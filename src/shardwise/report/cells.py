@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from shardwise.report.json_rows import float_value, json_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +33,6 @@ def column_cells(column: pa.ChunkedArray) -> list[str | None]:
     """
     import pyarrow.types as t
 
-    from shardwise.report.json_rows import json_values
-
     kind = column.type
     values = json_values(column)
     if t.is_floating(kind):
@@ -44,6 +46,35 @@ def column_cells(column: pa.ChunkedArray) -> list[str | None]:
     return [None if v is None else _text(v) for v in values]
 
 
+def mixed_leans_right(values: Sequence[Any]) -> bool:
+    """Whether any of these Python values is a number."""
+    return any(isinstance(v, (int, float, Decimal, timedelta)) and not isinstance(v, bool) for v in values)
+
+
+def mixed_cells(values: Sequence[Any]) -> list[str | None]:
+    """Text of Python values of several types, each as a column of its type would show it.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> mixed_cells([1, 2.54321, "a", None, datetime(2013, 1, 1, 5)])
+    ['1', '2.5432', 'a', None, '2013-01-01 05:00:00']
+    """
+    floats = float_cells([v if isinstance(v, float) else None for v in values])
+    return [_mixed_cell(value) if cell is None else cell for value, cell in zip(values, floats, strict=True)]
+
+
+def _mixed_cell(value: Any) -> str | None:
+    import pyarrow as pa
+
+    if value is None or isinstance(value, (bool, int, str, Decimal)):
+        return None if value is None else _text(value)
+    try:
+        return column_cells(pa.chunked_array([[value]]))[0]
+    except (pa.ArrowException, TypeError, ValueError):
+        return str(value)
+
+
 def float_cells(values: Sequence[float | str | None]) -> list[str | None]:
     """Floats as text: five digits of the largest, at least two decimals, and never a value hidden by rounding.
 
@@ -54,7 +85,7 @@ def float_cells(values: Sequence[float | str | None]) -> list[str | None]:
     >>> float_cells([2013.0, 0.000123456, 1e300])
     ['2013.0', '0.0001235', '1e+300']
     """
-    finite = [v for v in values if isinstance(v, float) and abs(v) < HUGE]
+    finite = [v for v in values if isinstance(v, float) and abs(v) < HUGE]  # NaN is not below anything
     decimals = _decimals(finite)
     return [None if v is None else _float_cell(v, decimals) for v in values]
 
@@ -79,6 +110,8 @@ def _hides(value: float, decimals: int) -> bool:
 def _float_cell(value: float | str, decimals: int) -> str:
     if isinstance(value, str):
         return value
+    if not math.isfinite(value):
+        return str(float_value(value))
     if abs(value) >= HUGE:
         return f"{value:.6g}"
     if _hides(value, decimals):

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 LEAST_SHARE = 0.02
 """Share of the work this driver has to have done before a rate means anything."""
 
+LEAST_STEP = 0.001
+"""Seconds below which work over time is noise; what was done in them counts in the next step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -33,8 +36,8 @@ class Estimate:
     def advance(self, now: float, work: float) -> Estimate:
         """The estimate after ``work`` in all was done by ``now``."""
         step = now - self.now
-        if step <= 0:
-            return replace(self, work=work)
+        if step < LEAST_STEP:
+            return self
         memory = max(5.0, (now - self.began) / 3)
         fresh = -math.expm1(-step / memory)
         rate = self.rate + fresh * ((work - self.work) / step - self.rate)

@@ -24,14 +24,16 @@ import base64
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def to_json_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows of a table as dicts that ``json.dumps`` writes as valid JSON; see the module for each type.
+def to_json_rows(table: pa.Table | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a table, or dicts of Python values, as dicts that ``json.dumps`` writes as valid JSON; see the module for
+    each type.
 
     Examples
     --------
@@ -39,6 +41,8 @@ def to_json_rows(table: pa.Table) -> list[dict[str, Any]]:
     >>> to_json_rows(pa.table({"x": [0.1, float("nan"), None]}))
     [{'x': 0.1}, {'x': 'NaN'}, {'x': None}]
     """
+    if isinstance(table, Sequence):
+        return [{name: json_value(value) for name, value in row.items()} for row in table]
     names = table.column_names
     columns = [json_values(column) for column in table.columns]
     if not columns:
@@ -49,6 +53,31 @@ def to_json_rows(table: pa.Table) -> list[dict[str, Any]]:
 def json_values(column: pa.ChunkedArray) -> list[Any]:
     """Values of one column as JSON has them."""
     return [value for chunk in column.chunks for value in _encode(chunk)]
+
+
+def json_value(value: Any) -> Any:
+    """One Python value as JSON has it; what is none of the types of the module becomes its text.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> json_value(float("inf")), json_value(datetime.date(2013, 1, 1)), json_value([b"a"])
+    ('Infinity', '2013-01-01', ['YQ=='])
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return float_value(value)
+    if isinstance(value, dict):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(item) for item in value]
+    import pyarrow as pa
+
+    try:
+        return _encode(pa.array([value]))[0]
+    except (pa.ArrowException, TypeError, ValueError):
+        return str(value)
 
 
 def dump(document: Any, ascii_only: bool = False) -> str:
@@ -66,7 +95,7 @@ def _encode(array: pa.Array) -> list[Any]:
     if t.is_dictionary(kind):
         return _encode(array.dictionary_decode())
     if t.is_floating(kind):
-        return [_float(v) for v in _shortest_floats(array)]
+        return [float_value(v) for v in _shortest_floats(array)]
     if t.is_decimal(kind):
         texts = array.cast(pa.string()).to_pylist()
         return [None if v is None else int(v) for v in texts] if kind.scale == 0 else texts
@@ -124,7 +153,8 @@ def _shortest_floats(array: pa.Array) -> list[float | None]:
     return [float(str(v)) if ok else None for v, ok in zip(numbers, known, strict=True)]
 
 
-def _float(value: float | None) -> float | str | None:
+def float_value(value: float | None) -> float | str | None:
+    """A float as JSON has it."""
     if value is None or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

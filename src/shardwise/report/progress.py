@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 from shardwise.errors import UsageError
 from shardwise.report.eta import Estimate
-from shardwise.report.sizes import format_count, format_duration, format_rate
+from shardwise.sizes import format_count, format_duration, format_rate
 
 Mode = Literal["auto", "bar", "plain", "none"]
 

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,20 +52,25 @@ PLAIN = Style()
 
 
 def style_of(stream: IO[str]) -> Style:
-    """Style for a stream: lines and colours on a UTF-8 terminal, plain ASCII everywhere else."""
+    """Style for a stream: lines and colours on a UTF-8 terminal, plain ASCII everywhere else.
+
+    ``COLUMNS`` in the environment sets the width, also where there is no terminal.
+    """
     unicode = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
     if not stream.isatty():
-        return PLAIN
+        columns = os.environ.get("COLUMNS", "")
+        return Style(width=int(columns)) if columns.isdecimal() and int(columns) > 0 else PLAIN
     ansi = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     return Style(width=shutil.get_terminal_size().columns, ansi=ansi, ascii=not unicode)
 
 
-def render_table(table: pa.Table, style: Style = PLAIN, keys: int = 1) -> str:
-    """Draw an Arrow table as text, one line per row.
+def render(table: pa.Table | Sequence[dict[str, Any]], style: Style = PLAIN, keys: int = 1) -> str:
+    """Draw a table as text, one line per row.
 
     Parameters
     ----------
-    table : pyarrow.Table
+    table : pyarrow.Table or sequence of dict
+        Dicts, all with the same keys, may hold values of several types in a column.
     style : Style
         As ``style_of(stream)`` gives it.
     keys : int
@@ -74,19 +79,23 @@ def render_table(table: pa.Table, style: Style = PLAIN, keys: int = 1) -> str:
     Returns
     -------
     str
-        Lines, each ended by a newline. A table without columns gives ``""``.
+        Lines without a newline at the end. A table without columns gives ``""``.
 
     Examples
     --------
     >>> import pyarrow as pa
-    >>> print(render_table(pa.table({"city": ["京都", None], "mean": [21.54321, 3.0]})), end="")
+    >>> print(render(pa.table({"city": ["京都", None], "mean": [21.54321, 3.0]})))
     city    mean
     ----  ------
     京都  21.543
     null   3.000
     """
-    from shardwise.report.cells import column_cells, leans_right
+    from shardwise.report.cells import column_cells, leans_right, mixed_cells, mixed_leans_right
 
+    if isinstance(table, Sequence):
+        values = {name: [row[name] for row in table] for name in (table[0] if table else ())}
+        mixed = [Column(name, mixed_cells(column), mixed_leans_right(column)) for name, column in values.items()]
+        return draw(mixed, style, keys)
     columns = [Column(f.name, column_cells(table.column(i)), leans_right(f.type)) for i, f in enumerate(table.schema)]
     return draw(columns, style, keys)
 
@@ -98,7 +107,7 @@ def draw(columns: Sequence[Column], style: Style = PLAIN, keys: int = 1, rules: 
     drawn = [_DrawnColumn.of(column, style) for column in columns]
     blocks = _blocks([d.width for d in drawn], style.width, keys)
     texts = [_draw_block([drawn[i] for i in block], style, rules) for block in blocks]
-    return "\n".join(texts)
+    return "\n\n".join(texts)
 
 
 def fit(text: str, width: int, ascii_only: bool = False) -> str:
@@ -176,7 +185,7 @@ def _blocks(widths: list[int], limit: int | None, keys: int) -> list[list[int]]:
     if limit is None or sum(widths) + GAP * (len(widths) - 1) <= limit:
         return [everything]
     head = everything[:keys]
-    if sum(widths[i] + GAP for i in head) > limit // 2:
+    if sum(widths[i] + GAP for i in head) + max(widths[keys:], default=0) > limit:
         head = []
     blocks: list[list[int]] = []
     used = limit + 1
@@ -198,4 +207,4 @@ def _draw_block(columns: list[_DrawnColumn], style: Style, rules: frozenset[int]
         if row in rules:
             lines.append(rule)
         lines.append(gap.join(column.line(row, style) for column in columns))
-    return "".join(line.rstrip() + "\n" for line in lines)
+    return "\n".join(line.rstrip() for line in lines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shardwise.compute.task import Failure
     from shardwise.report.progress import Progress
-    from shardwise.run.directory import Commit
+    from shardwise.run.commits import Commit
     from shardwise.run.graph import Graph
     from shardwise.run.messages import Task
 
@@ -43,7 +43,7 @@ class ProgressWatcher:
         self._readers = {task.stage for task in graph.tasks} - {task.stage for task in graph.tasks if task.needs}
         before = [task for task in graph.tasks if task.done]
         self.done = len(before)
-        self.rows = self.bytes = self.retries = 0
+        self.rows = self.bytes = 0
         self.work = sum(self._weights[t.stage, t.first, t.last] for t in before)
         self._progress.begin(
             len(graph.tasks),
@@ -83,3 +83,7 @@ class ProgressWatcher:
         """Answer the first Ctrl-C."""
         tasks = "1 task" if running == 1 else f"{running} tasks"
         self._progress.message(f"Stopping: {tasks} under way will be finished and kept. Ctrl-C again stops at once.")
+
+    def ended(self) -> None:
+        """The run is over, however it ended: nothing of a bar stays."""
+        self._progress.end()

@@ -38,10 +38,6 @@ class Attempts:
         self._next += 1
         return running
 
-    def end_running(self, attempt: int) -> Running | None:
-        """Take an attempt off the list of those on slots; None for one that is not there (any more)."""
-        return self.running.pop(attempt, None)
-
     def end_commit(self, attempt: int) -> int:
         """Take an attempt off the list of those being committed; gives its task."""
         if attempt not in self.committing:

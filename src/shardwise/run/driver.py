@@ -13,7 +13,7 @@ from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
 from shardwise.engines import protocol
 from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.run import messages
-from shardwise.run.directory import Commit
+from shardwise.run.commits import Commit
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.scheduler import Scheduler
 
@@ -49,6 +49,9 @@ class Ledger(Protocol):
 
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Make a group of outputs part of the run, all or none; returns them with their lasting paths."""
+
+    def discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote that will not be committed."""
 
     def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
         """Keep what a task said."""
@@ -228,6 +231,7 @@ class _Round:
                     self.gathering.append(attempt)
                 case messages.Discard(attempt):
                     self.flights.pop(attempt, None)
+                    self.driver.ledger.discard(attempt)
                 case messages.Retry(task, attempt, failure):
                     self.flights.pop(attempt, None)
                     self.driver.watcher.retried(self.graph.tasks[task], failure)
@@ -294,7 +298,7 @@ class _Round:
         flight = self.flights[attempt]
         assert flight.outcome is not None
         task = flight.task
-        return Commit(task.stage, task.first, task.last, attempt, flight.outcome.outputs, flight.outcome.metrics)
+        return Commit(self.graph.journal_name(task), task.first, task.last, attempt, flight.outcome.outputs, flight.outcome.metrics)
 
 
 def _name(task: messages.Task) -> str:

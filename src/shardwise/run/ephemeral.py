@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shardwise.compute.task import Output
-from shardwise.run.directory import Commit
+from shardwise.run.commits import Commit
 
 
 class EphemeralLedger:
@@ -50,6 +50,11 @@ class EphemeralLedger:
         if output.data is not None:
             return output
         return replace(output, path=str(Path("_attempts") / str(attempt) / output.name))
+
+    def discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote."""
+        if self._directory is not None:
+            shutil.rmtree(self.attempt_directory(attempt), ignore_errors=True)
 
     def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
         """Keep what a task said, for ``Result.logs``."""

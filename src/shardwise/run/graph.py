@@ -9,16 +9,31 @@ from shardwise.run.messages import Task
 
 if TYPE_CHECKING:
     from shardwise.compute.program import Program
-    from shardwise.run.directory import Commit
+    from shardwise.run.commits import Commit
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Tasks with the same program. ``output``: URL of the person's output directory, where parts go; else empty."""
+    """Tasks with the same program.
+
+    Parameters
+    ----------
+    output : str
+        URL of the person's output directory, where parts go; else empty.
+    tree : bool
+        Its tasks stand for ranges that may overlap (inner nodes of trees of any shape), so the journal names each by
+        its range. In other stages no two commits overlap.
+    """
 
     name: str
     program: Program
     output: str = ""
+    tree: bool = False
+
+
+def inner(stage: str, first: int, last: int) -> str:
+    """What the journal calls an inner node of a tree."""
+    return f"{stage}-{first}-{last}"
 
 
 @dataclass(slots=True)
@@ -29,19 +44,23 @@ class Graph:
     tasks: list[Task] = field(default_factory=list)
     done: dict[int, Commit] = field(default_factory=dict)
 
-    def stage(self, name: str, program: Program, output: str = "") -> str:
+    def stage(self, name: str, program: Program, output: str = "", tree: bool = False) -> str:
         """Add a stage."""
-        self.stages[name] = Stage(name, program, output)
+        self.stages[name] = Stage(name, program, output, tree)
         return name
+
+    def journal_name(self, task: Task) -> str:
+        """The stage that the journal names when it commits a task."""
+        return inner(task.stage, task.first, task.last) if self.stages[task.stage].tree else task.stage
 
     def task(self, stage: str, first: int, last: int, needs: tuple[int, ...] = ()) -> int:
         """Add a task to be done; returns its id."""
         self.tasks.append(Task(len(self.tasks), stage, first, last, needs))
         return len(self.tasks) - 1
 
-    def committed(self, commit: Commit) -> int:
+    def committed(self, stage: str, commit: Commit) -> int:
         """Add a task that an earlier driver committed; returns its id."""
-        task = Task(len(self.tasks), commit.stage, commit.first, commit.last, done=True)
+        task = Task(len(self.tasks), stage, commit.first, commit.last, done=True)
         self.tasks.append(task)
         self.done[task.id] = commit
         return task.id

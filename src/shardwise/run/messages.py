@@ -1,6 +1,8 @@
 """What the scheduler is told (events) and what it asks for (commands). Frozen, slotted, and JSON both ways.
 
-Each event carries ``now``: seconds of a clock that never goes back. The scheduler has no other clock.
+Each event carries ``now``: seconds of a clock that never goes back. The scheduler has no other clock. Events about
+slots and attempts may come late, twice or in another order; ``Committed`` and ``CommitFailed`` answer one ``Commit``
+each, once.
 """
 
 from __future__ import annotations
@@ -40,7 +42,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """How often a task may be tried again, by what went wrong, and how long one attempt may take (seconds)."""
+    """How often a task may be tried again, by what went wrong, and how long one attempt may take (seconds).
+
+    ``crash=4``: the fifth crash of one task fails the run. Kinds count separately. ``input`` and ``internal`` are
+    never tried again; ``engine`` costs a task nothing (``policies.patience`` bounds it for the whole run).
+    """
 
     exception: int = 2
     crash: int = 4
@@ -138,7 +144,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Kill the worker of this slot; ``why`` is for the log."""
+    """Kill the worker of this slot and report ``SlotLost``; ``why`` is for the log."""
 
     slot: int
     why: str
@@ -154,14 +160,15 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget what this attempt wrote."""
+    """Forget what this attempt wrote: it failed, or nobody waits for it. May come twice; never for an attempt that was
+    committed or is being committed."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """For people: this task will be tried again."""
+    """For people: this attempt failed, and its task will be tried again."""
 
     task: int
     attempt: int
@@ -170,14 +177,15 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Send a Tick at this time if nothing else happens before."""
+    """Send a Tick at this time if nothing else happens before. Each answer of the scheduler takes back the last one."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The run is over: ``done``, ``failed`` (with task and failure) or ``drained``. No command follows."""
+    """The run is over: ``done``, ``failed`` (with the failure, and the task unless it is the engine's) or ``drained``.
+    No command follows."""
 
     how: str
     task: int | None = None

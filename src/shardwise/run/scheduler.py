@@ -5,8 +5,8 @@ commands, in a test, in the planner's simulation and in a run. What can happen t
 what is a matter of judgement in ``policies``; here is what each event means.
 
 Two rules carry the rest. What comes from afar (slots, attempts) may come late, twice or in another order: the first
-message that ends an attempt decides what became of it, and later ones change nothing. What comes from the driver's
-own journal may not: an answer that nobody asked for is an ``InternalError``.
+message that ends an attempt decides what became of it; later ones change nothing. What comes from the driver's own
+journal may not: an answer that nobody asked for is an ``InternalError``.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from shardwise.run.messages import (
     Wake,
 )
 from shardwise.run.slots import Slot, Slots
-from shardwise.run.tasks import Node, Tasks
+from shardwise.run.tasks import Tasks
 from shardwise.run.transitions import Cause, State
 
 
 class Scheduler:
     """Carries a graph of tasks through to its end.
 
-    An event costs O(log tasks); a retry, or a loss, while slots are idle looks at all of these.
+    An event costs O(log tasks); a retry or a loss while slots are idle looks at all of those.
 
     Parameters
     ----------
@@ -119,21 +119,20 @@ class Scheduler:
         Parameters
         ----------
         *events : Event
-            In the order they became known.
 
         Returns
         -------
         list of Command
-            To be carried out in this order. The last one is ``Wake`` as long as there is a deadline to wait for.
+            To be carried out in this order; the last one is ``Wake`` as long as there is a deadline to wait for.
 
         Raises
         ------
         InternalError
             The journal answered what it was not asked, or a transition has no row in the table.
         """
-        if self.stopped is not None:
+        if self.finished:
             return []
-        self._commands = commands = []
+        self._commands = []
         for event in events:
             self._now = max(self._now, event.now)
             self._take(event)
@@ -143,7 +142,7 @@ class Scheduler:
             if not self._draining:
                 self._start_ready()
         self._stop_or_wake()
-        return commands
+        return self._commands
 
     # --- what each event means -------------------------------------------------------------------------------------
 
@@ -164,11 +163,10 @@ class Scheduler:
             case Drain():
                 self._draining = True
             case Tick():
-                pass
+                pass  # time is looked at after every event
 
     def _succeeded(self, attempt: int) -> None:
-        running = self._attempts.end_running(attempt)
-        if running is not None:
+        if running := self._attempts.running.pop(attempt, None):
             self._slots.release(running.slot)
             self._attempts.committing[attempt] = running.task
             self._tasks.move(self._tasks[running.task], Cause.SUCCEEDED)
@@ -177,10 +175,8 @@ class Scheduler:
             self._commands.append(Discard(attempt))
 
     def _failed(self, attempt: int, failure: Failure) -> None:
-        running = self._attempts.end_running(attempt)
-        if running is not None:
-            slot = self._slots.release(running.slot)
-            self._come_to_nothing(running.task, attempt, failure, slot)
+        if running := self._attempts.running.pop(attempt, None):
+            self._come_to_nothing(running.task, attempt, failure, self._slots.release(running.slot))
 
     def _slot_lost(self, event: SlotLost) -> None:
         if self._slots.known_lost(event.slot):
@@ -254,14 +250,12 @@ class Scheduler:
 
     def _end_rests(self) -> None:
         while self._rests and self._rests[0][0] <= self._now:
-            _, task = heappop(self._rests)
-            self._tasks.move(self._tasks[task], Cause.RESTED)
+            self._tasks.move(self._tasks[heappop(self._rests)[1]], Cause.RESTED)
 
     def _kill_overdue(self) -> None:
         running = self._attempts.running
         while self._limits and (self._limits[0][0] <= self._now or self._limits[0][1] not in running):
-            late = running.get(self._limits.popleft()[1])
-            if late is not None:
+            if late := running.get(self._limits.popleft()[1]):
                 self._condemn(late.slot, f"task {late.task} took more than {self._budgets.seconds:g} s")
 
     def _start_ready(self) -> None:
@@ -285,8 +279,6 @@ class Scheduler:
             if deadlines:
                 self._commands.append(Wake(min(deadlines)))
 
-    # --- for tests -------------------------------------------------------------------------------------------------
-
     def validate(self) -> None:
         """Raise InternalError unless everything that is kept twice agrees with itself."""
         self._tasks.validate()
@@ -302,5 +294,5 @@ class Scheduler:
                 raise InternalError(f"tasks {sorted(tasks)} are kept as {state}, not {self._tasks.in_state(state)}")
         if self._tasks.counts[State.FAILED] != (self._verdict is not None and self._verdict.task is not None):
             raise InternalError("a task has failed and the run has not, or the other way round")
-        if self.stopped is not None and (kept[State.RUNNING] or kept[State.COMMITTING]):
+        if self.finished and (kept[State.RUNNING] or kept[State.COMMITTING]):
             raise InternalError("the run stopped while attempts were under way")

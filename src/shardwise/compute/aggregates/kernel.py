@@ -16,15 +16,26 @@ if TYPE_CHECKING:
     import duckdb
 
 Bounds = Callable[[str], tuple[float, float] | None]
-"""(min, max) of a float column where statistics tell it, else None."""
+"""(min, max) of a float column where statistics tell it, else None. Kernels are handed a `look.Look`, which is one and
+knows more."""
 
 State = dict[str, pa.Table]
 """State of a grouped aggregation: table name -> table; ``"groups"`` is the main one."""
 
+GROUPS = "groups"
+"""The main table."""
+
+GROUP_ROW = "__group"
+"""Column of the side tables that `Kernel.finish` gets: the row of ``groups`` that a row belongs to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A state column: how it is made from rows, and how from states (both SQL aggregates; ``merge`` reads ``name``)."""
+    """A state column: how it is made from rows, and how from states (both SQL aggregates; ``merge`` reads ``name``).
+
+    Raw exact sums (see `compute.exact.limbs`) change their name on the way: ``partial`` and ``merge`` both give the raw
+    form, and what is stored is limbs.
+    """
 
     name: str
     partial: str
@@ -38,6 +49,9 @@ class Part:
     ``table`` is ``"groups"`` or a name of its own (unique to the kernel, so prefixed by ``Kernel.key``). ``subkeys``
     are grouped by beside the group's keys (SQL over the relation). ``where`` (side tables only) drops rows first.
     ``relation`` (side tables only) reads another relation than the one being aggregated; it holds the key columns too.
+
+    ``layers`` (main table only) are columns to derive first, level by level. ``guard`` (main table only) is an SQL
+    aggregate that is true where ``values`` rest on a guess that did not hold; then ``fallback`` gives the part anew.
     """
 
     table: str
@@ -45,16 +59,33 @@ class Part:
     subkeys: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
     relation: str = ""
+    layers: tuple[dict[str, str], ...] = ()
+    guard: str = ""
+    fallback: Callable[[], Part] | None = None
 
 
 class Kernel(Protocol):
     """A built-in aggregate bound to the types of its columns. Picklable."""
 
-    key: str  # prefix of its state columns, unique in the job: "a0", "a1" ...
-    name: str  # of the result column
-    type: pa.DataType  # of the result column
-    columns: tuple[str, ...]  # it reads
-    needs_position: bool  # whether the relation must have ``__position``
+    @property
+    def key(self) -> str:
+        """Prefix of its state columns, unique in the job: ``"a0"``, ``"a1"`` ..."""
+
+    @property
+    def name(self) -> str:
+        """Of the result column."""
+
+    @property
+    def type(self) -> pa.DataType:
+        """Of the result column."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """It reads."""
+
+    @property
+    def needs_position(self) -> bool:
+        """Whether the relation must have ``__position``."""
 
     def parts(self, con: duckdb.DuckDBPyConnection, relation: str, keys: list[str], bounds: Bounds) -> tuple[Part, ...]:
         """Parts for one partial state. May run a cheap query on ``relation`` first (which windows occur)."""

@@ -25,11 +25,15 @@ CHUNK = 4 << 20
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
+def _gzip(raw: BinaryIO) -> Any:
+    return gzip.GzipFile(fileobj=raw)
+
+
 def _zstd(raw: BinaryIO) -> Any:
     return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
 
 
-_DECOMPRESSORS: dict[str, Any] = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile, ".zst": _zstd}
+_DECOMPRESSORS: dict[str, Any] = {".gz": _gzip, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile, ".zst": _zstd}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +125,19 @@ class TextFile:
                 f"{self.name}: the bytes {found} are not {self.codec.name} text.",
                 f'give the encoding it was written in: encoding="{"cp932" if self.codec.utf8 else "utf-8"}", for example',
             ) from error
+
+
+def skip(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Drop the first ``size`` bytes."""
+    for chunk in chunks:
+        if size < len(chunk):
+            yield chunk[size:]
+        size = max(0, size - len(chunk))
+
+
+def take(chunks: Iterator[bytes], size: int) -> bytes:
+    """Give the first ``size`` bytes, or all there are."""
+    taken = b""
+    while len(taken) < size and (chunk := next(chunks, b"")):
+        taken += chunk
+    return taken[:size]

@@ -1,0 +1,138 @@
+"""A job: a dataset and what becomes of it. ``plan()`` says what would happen, ``run()`` makes it happen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from shardwise.api.options import Options
+from shardwise.compute.operations import Operation, describe
+from shardwise.compute.pipeline import Pipeline
+from shardwise.plan.work import AggregateTo, DescribeTo, Target, Work, WriteTo
+
+if TYPE_CHECKING:
+    from shardwise.api.dataset import Dataset, Later
+    from shardwise.api.result import Result
+    from shardwise.data.source import Source
+    from shardwise.plan.plan import Plan
+
+
+class Job:
+    """What ``aggregate``, ``describe``, ``collect`` and ``write_*`` return. Nothing has run yet.
+
+    Examples
+    --------
+    >>> import shardwise as sw
+    >>> job = sw.from_items([1, 2, 3]).map_items(lambda x: x * x).collect()
+    >>> job.run().to_list()
+    [1, 4, 9]
+    """
+
+    def __init__(self, source: Source | Later, operations: tuple[Operation, ...], target: Target) -> None:
+        self._source = source
+        self._operations = operations
+        self._target = target
+
+    def plan(self, **options: Any) -> Plan:
+        """What ``run`` with the same options would do.
+
+        Parameters
+        ----------
+        **options
+            See ``Options``.
+
+        Returns
+        -------
+        Plan
+            Print it.
+
+        Raises
+        ------
+        UsageError
+            The job cannot be carried out like this: a column does not suit its aggregate, or memory is too small.
+        """
+        from shardwise.api.runner import plan
+
+        return plan(self, Options.of(options))
+
+    def run(self, **options: Any) -> Result:
+        """Carry it out, or go on where an earlier run of the same job stopped; a finished run answers at once.
+
+        Parameters
+        ----------
+        **options
+            See ``Options``.
+
+        Returns
+        -------
+        Result
+            The answer, and what it cost.
+
+        Raises
+        ------
+        ShardwiseError
+            See ``shardwise.errors``: whose fault it is, and what to do.
+        """
+        from shardwise.api.runner import run
+
+        return run(self, Options.of(options))
+
+    def check(self) -> None:
+        """Refuse now what can be refused without reading anything."""
+        from shardwise.api.dataset import Later
+
+        if isinstance(self._source, Later):
+            return
+        work = Work(Pipeline(self._source, self._operations), self._target)
+        if work.settled and isinstance(self._target, (AggregateTo, DescribeTo)):
+            work.aggregation()
+
+    def work(self, options: Options) -> Work:
+        """The job for the planner. Runs the jobs that it reads from, where there are any."""
+        from shardwise.api.dataset import Later
+
+        source = self._source
+        if isinstance(source, Later):
+            earlier = replace(options, run_dir=None, first=None, shard_size=None)
+            from shardwise.api.runner import run
+
+            source = source.make(*(run(job, earlier) for job in source.jobs))
+        return Work(Pipeline(source, self._operations, options.seed), self._target)
+
+    def then(self) -> Dataset:
+        """The job's result as a dataset for another job, which runs this one first.
+
+        Examples
+        --------
+        >>> import shardwise as sw
+        >>> by_zone = sw.from_frame({"z": ["a", "b", "a"], "x": [1, 2, 3]}).group_by("z").aggregate(s=sw.sum("x"))
+        >>> by_zone.then().aggregate(sw.max("s")).run().to_pylist()
+        [{'max_s': 4}]
+        """
+        from shardwise.api.dataset import Dataset, Later
+        from shardwise.api.reading import source_of_result
+
+        return Dataset(Later((self,), source_of_result))
+
+    @property
+    def title(self) -> str:
+        """One line that says what it is."""
+        from shardwise.api.describe_dataset import source_name
+
+        steps = [source_name(self._source), *(describe(op) for op in self._operations), _target(self._target)]
+        return " | ".join(steps)
+
+    def __repr__(self) -> str:
+        return f"<Job: {self.title}; not run yet: call .run(), or .plan() to see what it would do>"
+
+
+def _target(target: Target) -> str:
+    match target:
+        case AggregateTo(keys, aggregates):
+            by = f" by {', '.join(keys)}" if keys else ""
+            return f"aggregate {', '.join(name for name, _ in aggregates)}{by}"
+        case DescribeTo():
+            return "describe"
+        case WriteTo(directory, form):
+            return f"write {form} to {directory}"
+    return "collect"

@@ -1,0 +1,107 @@
+"""Options of a run, the same for every job, engine and face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from shardwise.errors import UsageError
+from shardwise.sizes import parse_duration, parse_share, parse_size
+
+ProgressStyle = Literal["auto", "bar", "plain", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a job is carried out. None of these changes the answer, but for ``seed`` and ``first``.
+
+    Parameters
+    ----------
+    engine : str
+        ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"`` ...
+    workers : int, optional
+        Worker processes (inline: native threads). Default: as many as there are usable cores.
+    memory : int or str, optional
+        Bytes that all processes of a host may use together: ``"4GB"``.
+    shard_size : int or str, optional
+        Stored bytes of a shard (items and generated rows: batches). Default: chosen by the plan.
+    retries : int
+        How often a task whose function raised is tried again. Lost workers have a budget of their own, two larger.
+    timeout : float or str, optional
+        Seconds that one attempt may take (``"2m"``) before its worker is killed. Not enforced inline.
+    seed : int
+        Of ``ctx.rng``.
+    run_dir : str, optional
+        Where the run is kept. Default: the user's cache, by the job's fingerprint.
+    restart : bool
+        Forget what an earlier run of this job committed.
+    first : float or str, optional
+        Only the first part of the data (``0.01``, ``"1%"``); a later whole run goes on from it.
+    progress : str
+        ``"auto"``, ``"bar"``, ``"plain"`` or ``"none"``.
+    """
+
+    engine: str = "auto"
+    workers: int | None = None
+    memory: int | str | None = None
+    shard_size: int | str | None = None
+    retries: int = 2
+    timeout: float | str | None = None
+    seed: int = 0
+    run_dir: str | None = None
+    restart: bool = False
+    first: float | str | None = None
+    progress: ProgressStyle = "auto"
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Options:
+        """Options from keyword arguments.
+
+        Raises
+        ------
+        UsageError
+            An unknown option, or a value that says nothing.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise UsageError(f"there is no option {name!r}", f"options: {', '.join(known)}")
+        return cls(**{k: v for k, v in given.items() if v is not None})
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UsageError(f"retries is {self.retries}", "give 0 or more")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise UsageError(f"seed is {self.seed!r}", "give a whole number, 0 or more")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """``memory`` in bytes."""
+        return _size(self.memory)
+
+    @property
+    def shard_bytes(self) -> int | None:
+        """``shard_size`` in bytes (or batches)."""
+        return _size(self.shard_size)
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """``timeout`` in seconds."""
+        return parse_duration(self.timeout) if isinstance(self.timeout, str) else self.timeout
+
+    @property
+    def share(self) -> float:
+        """``first`` as a share of the data, in (0, 1]."""
+        if self.first is None:
+            return 1.0
+        share = parse_share(self.first) if isinstance(self.first, str) else float(self.first)
+        if not 0 < share <= 1:
+            raise UsageError(f"first is {self.first}", "give more than 0 and at most 100%")
+        return share
+
+
+def _size(value: int | str | None) -> int | None:
+    size = parse_size(value) if isinstance(value, str) else value
+    if size is not None and size < 1:
+        raise UsageError(f"a size of {value} is too small", "give at least 1 byte, for example 64MB")
+    return size

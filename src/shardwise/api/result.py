@@ -1,0 +1,191 @@
+"""What a run gives back: the answer in the format that the person wants, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shardwise.errors import UsageError
+from shardwise.records import plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a run was and what it cost.
+
+    Attributes
+    ----------
+    id, dir : str
+        Name of the run, and the directory that keeps it (empty: none was kept).
+    engine, workers
+        Who worked.
+    seconds : float
+        Of this call, by the wall clock.
+    tasks, resumed_tasks : int
+        Tasks in all, and how many of them were committed before this call.
+    rows, bytes : int
+        Read by this call's tasks.
+    retries : int
+        Attempts that were made again.
+    """
+
+    id: str
+    dir: str
+    engine: str
+    workers: int
+    seconds: float
+    tasks: int
+    resumed_tasks: int
+    rows: int
+    bytes: int
+    retries: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return dict(plain(self))
+
+
+class Result:
+    """An answer. Frames come out by ``to_arrow``, ``to_pandas``, ``to_polars``, ``to_numpy``, ``to_list``; anything
+    that reads the Arrow C stream takes the result itself.
+
+    Attributes
+    ----------
+    run : RunInfo
+        What it cost and where it is kept.
+    files : list of str
+        Parts that a write job published, in order.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Any],
+        run: RunInfo,
+        *,
+        files: Sequence[str] = (),
+        rows: Callable[[], list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._load = load
+        self._data: Any = None
+        self._rows = rows
+        self.run = run
+        self.files = list(files)
+
+    @property
+    def data(self) -> Any:
+        """The answer as it came: ``pyarrow.Table``, ``numpy.ndarray`` or list."""
+        if self._data is None:
+            self._data = self._load()
+        return self._data
+
+    def to_arrow(self) -> pa.Table:
+        """As a ``pyarrow.Table``."""
+        from shardwise.compute.convert import to_table
+
+        return to_table(self.data)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a ``pandas.DataFrame``."""
+        from shardwise.compute.convert import extra
+
+        extra("pandas", "pandas")
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """As a ``polars.DataFrame``."""
+        from shardwise.compute.convert import extra
+
+        frame: pl.DataFrame = extra("polars", "polars").from_arrow(self.to_arrow())
+        return frame
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        """As an array: rows by columns, or as a function returned it."""
+        import numpy as np
+
+        from shardwise.compute.convert import table_to_array
+
+        if isinstance(self.data, np.ndarray):
+            return self.data
+        return np.asarray(self.data) if isinstance(self.data, list) else table_to_array(self.data)
+
+    def to_list(self) -> list[Any]:
+        """As a list: items as they are, rows as dicts, an array's rows."""
+        import pyarrow as pa
+
+        return self.to_pylist() if isinstance(self.data, pa.Table) else list(self.data)
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """Rows as dicts of Python values."""
+        if self._rows is not None:
+            return self._rows()
+        rows: list[dict[str, Any]] = self.to_arrow().to_pylist()
+        return rows
+
+    def sort(self, column: str, *, descending: bool = False) -> Result:
+        """Sorted by a column; nulls first (descending: last); equal rows keep their order.
+
+        Raises
+        ------
+        UsageError
+            There is no such column.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from shardwise.compute.shape import unknown_column
+
+        table = self.to_arrow()
+        if column not in table.column_names:
+            raise unknown_column(column, table.column_names)
+        places = pa.array(range(table.num_rows))
+        keyed = pa.table([table.column(column), places], names=["key", "place"])
+        order = pc.sort_indices(
+            keyed,
+            sort_keys=[("key", "descending" if descending else "ascending"), ("place", "ascending")],
+            null_placement="at_end" if descending else "at_start",
+        )
+        return self._with(table.take(order), order.to_pylist())
+
+    def head(self, rows: int = 10) -> Result:
+        """The first rows."""
+        if rows < 0:
+            raise UsageError(f"head({rows})", "give 0 or more")
+        table = self.to_arrow().slice(0, rows)
+        return self._with(table, list(range(table.num_rows)))
+
+    def _with(self, table: pa.Table, order: list[int]) -> Result:
+        rows = None
+        if self._rows is not None:
+            before = self._rows()
+            rows = lambda: [before[i] for i in order]  # noqa: E731
+        return Result(lambda: table, self.run, files=self.files, rows=rows)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, column: str) -> list[Any]:
+        """Values of a column, as Python objects."""
+        from shardwise.compute.shape import unknown_column
+
+        table = self.to_arrow()
+        if column not in table.column_names:
+            raise unknown_column(column, table.column_names)
+        values: list[Any] = table.column(column).to_pylist()
+        return values
+
+    def __repr__(self) -> str:
+        from shardwise.report.tables import render
+
+        shown = self.head(20)
+        more = f"\n({len(self):,} rows, the first 20 shown)" if len(self) > 20 else ""
+        return render(shown.to_arrow()) + more

@@ -1,0 +1,216 @@
+"""From a job and options to a result: open what is needed, let the driver work, close it again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from shardwise.api.options import Options
+from shardwise.api.outcome import Answer, answer
+from shardwise.api.result import Result, RunInfo
+from shardwise.api.runs import RunLedger, look_at, open_ledger
+from shardwise.compute.programs.settle import settled_operations
+from shardwise.engines.protocol import Want
+from shardwise.engines.registry import make_engine
+from shardwise.errors import ShardwiseError
+from shardwise.plan.choose import Choice, choose
+from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
+from shardwise.plan.memory import projected
+from shardwise.plan.plan import Plan, StagePlan
+from shardwise.plan.shards import Weights, cut
+from shardwise.plan.work import AggregateTo, DescribeTo, Work, WriteTo
+from shardwise.report.progress import Progress
+from shardwise.report.watcher import ProgressWatcher
+from shardwise.run.driver import Driver
+from shardwise.run.messages import Budgets
+
+if TYPE_CHECKING:
+    from shardwise.api.job import Job
+    from shardwise.run.graph import Graph
+
+
+def run(job: Job, options: Options) -> Result:
+    """Carry out a job."""
+    started = time.monotonic()
+    work = job.work(options)
+    with open_ledger(work, job.title, options) as ledger:
+        return _Run(job, work, options, ledger, started).result()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call of ``run``."""
+
+    job: Job
+    work: Work
+    options: Options
+    ledger: RunLedger
+    started: float
+
+    def result(self) -> Result:
+        """Settle, plan, carry out, and hand over the answer."""
+        end = reach(self.work, self.options.share, self.ledger)
+        choice = _choice(self.work, self.options, end)
+        watcher = ProgressWatcher(Progress(self.options.progress))
+        totals = _Totals()
+        with _lent(choice, self.options, self.ledger, watcher) as carry_out:
+            try:
+                if not self.work.settled:
+                    self._settle(end, totals.counting(carry_out))
+                self.ledger.begin(self.work)
+                made = self._carry_out(end, choice, totals.counting(carry_out))
+                self._finish(made, end)
+            except ShardwiseError as error:
+                self.ledger.failed(error)
+                raise
+        info = RunInfo(
+            self.ledger.id,
+            self.ledger.kept_at,
+            choice.engine,
+            choice.workers,
+            round(time.monotonic() - self.started, 6),
+            totals.tasks,
+            totals.resumed,
+            totals.rows,
+            totals.bytes,
+            watcher.retries,
+        )
+        self.ledger.finished(info, self._is_whole(end))
+        return Result(made.load, info, files=made.files, rows=made.rows)
+
+    def _settle(self, end: int, carry_out: CarryOut) -> None:
+        pipeline = self.work.pipeline
+        graph, task = settle_graph(pipeline, end, self.ledger)
+        outputs = carry_out(graph)[task].outputs
+        operations = settled_operations(pipeline.operations, bytes(self.ledger.read(outputs[0])))
+        self.work = replace(self.work, pipeline=replace(pipeline, operations=operations))
+
+    def _carry_out(self, end: int, choice: Choice, carry_out: CarryOut) -> Answer:
+        graph, wanted = graph_of(self.work, end, choice, self.ledger)
+        commits = carry_out(graph)
+        return answer(self.work, [commits[task] for task in wanted], self.ledger)
+
+    def _finish(self, made: Answer, end: int) -> None:
+        if isinstance(self.work.target, WriteTo):
+            self.ledger.publish(self.work.target, made.files, self._is_whole(end))
+        elif not self.ledger.kept_at:  # what is in memory goes when the ledger is closed
+            data = made.load()
+            made.load = lambda: data
+
+    def _is_whole(self, end: int) -> bool:
+        return end == sum(fragment.batches for fragment in self.work.pipeline.source.fragments)
+
+
+CarryOut = Callable[["Graph"], dict[int, Any]]
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What the tasks of all graphs of a run add up to."""
+
+    tasks: int = 0
+    resumed: int = 0
+    rows: int = 0
+    bytes: int = 0
+
+    def counting(self, carry_out: CarryOut) -> CarryOut:
+        """The same, counted."""
+
+        def counted(graph: Graph) -> dict[int, Any]:
+            commits = carry_out(graph)
+            self.tasks += len(graph.tasks)
+            self.resumed += len(graph.done)
+            fresh = [commits[t.id] for t in graph.tasks if not t.done and t.stage != "settle"]
+            self.rows += sum(c.metrics.rows_in for c in fresh)
+            self.bytes += sum(c.metrics.bytes_in for c in fresh)
+            return commits
+
+        return counted
+
+
+@contextlib.contextmanager
+def _lent(choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> Iterator[CarryOut]:
+    """An engine, open only when a graph has something to do."""
+    engine: Any = None
+    driver: Driver | None = None
+
+    def carry_out(graph: Graph) -> dict[int, Any]:
+        nonlocal engine, driver
+        if all(task.done for task in graph.tasks):
+            return dict(graph.done)
+        if driver is None:
+            engine = make_engine(choice.engine)
+            engine.open(Want(choice.workers, choice.threads, choice.memory))
+            crashes = options.retries + 2
+            budgets = Budgets(options.retries, crashes, options.retries, options.retries, 2, options.timeout_seconds)
+            driver = Driver(engine, ledger, budgets, watcher, choice.threads, choice.memory)
+        return driver.run(graph)
+
+    try:
+        yield carry_out
+    finally:
+        watcher.ended()
+        if engine is not None:
+            engine.close()
+
+
+def reach(work: Work, share: float, ledger: RunLedger) -> int:
+    """Ordinals to do: all, or the first ``share`` of them (never cutting a committed task)."""
+    total = sum(fragment.batches for fragment in work.pipeline.source.fragments)
+    if share >= 1:
+        return total
+    unit = work.part_batches
+    end = min(total, max(1, -(-int(total * share + 0.5) // unit)) * unit)
+    stages = ("partial", "collect", "write")
+    return max([end, *(c.last for s in stages for c in ledger.committed(s) if c.first < end < c.last)])
+
+
+def _choice(work: Work, options: Options, end: int) -> Choice:
+    return choose(work, options.engine, options.workers, options.memory_bytes, options.shard_bytes, end)
+
+
+def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
+    """The graph of a settled job, and the tasks whose outputs are the answer."""
+    weights = Weights.of(work.pipeline.source.fragments)
+
+    def cutter(ranges: Any) -> list[tuple[int, int]]:
+        return cut(ranges, weights, choice.target, work.part_batches)
+
+    if isinstance(work.target, (AggregateTo, DescribeTo)):
+        graph, task = aggregate_graph(work, work.aggregation(), end, ledger, cutter)
+        return graph, [task]
+    return rows_graph(work, end, ledger, cutter)
+
+
+def plan(job: Job, options: Options) -> Plan:
+    """What ``run`` would do. Writes nothing; functions whose result has to be settled are not called."""
+    work = job.work(options)
+    with look_at(work, job.title, options) as ledger:
+        end = reach(work, options.share, ledger)
+        choice = _choice(work, options, end)
+        stages = _planned(work, end, choice, ledger)
+        return Plan(
+            job.title,
+            choice.engine,
+            choice.workers,
+            choice.threads,
+            stages,
+            projected(work, choice.engine.split(":")[0], choice.workers),
+            options.memory_bytes,
+            ledger.kept_at,
+            choice.reasons,
+        )
+
+
+def _planned(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[StagePlan, ...]:
+    from shardwise.plan.preview import preview
+
+    if work.settled:
+        graph, _ = graph_of(work, end, choice, ledger)
+        return preview(graph, work, end)
+    graph, _ = settle_graph(work.pipeline, end, ledger)
+    weights = Weights.of(work.pipeline.source.fragments)
+    return preview(graph, work, end, later=len(cut([(0, end)], weights, choice.target, work.part_batches)))

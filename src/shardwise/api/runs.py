@@ -1,0 +1,161 @@
+"""Where a run is kept: its directory, or memory for data that lives in memory; and what `plan` may look at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from shardwise.api.identity import content_document, job_document
+from shardwise.api.options import Options
+from shardwise.api.result import RunInfo
+from shardwise.compute.task import Output
+from shardwise.errors import Interrupted, ShardwiseError, StorageError
+from shardwise.plan.work import Work, WriteTo
+from shardwise.run import cache
+from shardwise.run.commits import Commit
+from shardwise.run.directory import RunDirectory
+from shardwise.run.ephemeral import EphemeralLedger
+from shardwise.run.fingerprint import fingerprint, unknown
+from shardwise.run.output import begin_output, finish_output
+from shardwise.run.view import RunView
+from shardwise.storage import open_store
+
+
+class Keeper(Protocol):
+    """What knows commits and can be read: a run directory, a view of one, or memory."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    def committed(self, stage: str) -> list[Commit]: ...
+
+
+class RunLedger:
+    """A run's ledger for one call of ``run`` or ``plan``. Passes the driver's calls on."""
+
+    def __init__(self, keeper: Any, kept_at: str, end_when_done: bool = True) -> None:
+        self._keeper = keeper
+        self.kept_at = kept_at
+        self._done = getattr(keeper, "finished", None)
+        self._worked = False
+        self._publish_at_end = end_when_done
+
+    # --- for the driver --------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """Short name of the run."""
+        return str(self._keeper.id)
+
+    @property
+    def url(self) -> str:
+        """Where outputs' paths begin."""
+        return str(self._keeper.url)
+
+    def next_attempt(self) -> int:
+        """A number never used before in this run."""
+        self._worked = True
+        return int(self._keeper.next_attempt())
+
+    def attempt_directory(self, attempt: int, base: str | None = None) -> str:
+        """Where this attempt may write."""
+        return str(self._keeper.attempt_directory(attempt, base))
+
+    def commit(self, commits: Sequence[Commit]) -> list[Commit]:
+        """Make a group part of the run."""
+        made: list[Commit] = self._keeper.commit(commits)
+        return made
+
+    def discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote."""
+        self._keeper.discard(attempt)
+
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+        """Keep what a task said."""
+        self._keeper.append_logs(task, attempt, lines)
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run."""
+        self._keeper.note(kind, data)
+
+    def committed(self, stage: str) -> list[Commit]:
+        """Commits of earlier drivers."""
+        found: list[Commit] = self._keeper.committed(stage)
+        return found
+
+    # --- for the run -----------------------------------------------------------------------------------------------
+
+    def read(self, output: Output) -> bytes | memoryview:
+        """Bytes of a committed output."""
+        if output.data is not None:
+            return output.data
+        return open_store(self.url).get(output.path)
+
+    def begin(self, work: Work) -> None:
+        """Claim the output directory, unless everything is done already."""
+        if isinstance(work.target, WriteTo) and self._done is None:
+            reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
+            begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
+
+    def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
+        """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""
+        if self._done is None and whole:
+            finish_output(target.directory, self.id, files)
+
+    def finished(self, info: RunInfo, whole: bool) -> None:
+        """Say so in the journal, when something was done."""
+        if not self.kept_at or not self._worked and self._done is not None:
+            return
+        if whole:
+            self._keeper.finish(info.to_json())
+        else:
+            self.note("part", info.to_json())
+
+    def failed(self, error: ShardwiseError) -> None:
+        """Say in the journal how it ended."""
+        if self.kept_at and self._worked:
+            kind = "interrupted" if isinstance(error, Interrupted) else "failed"
+            with contextlib.suppress(StorageError):  # the disk may be what failed; the first error is the one to tell
+                self.note(kind, {"code": error.code, "message": error.message, "fix": error.fix})
+
+
+@contextlib.contextmanager
+def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
+    """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, or where
+    there is an output directory to protect."""
+    document = job_document(work, title)
+    if document is None and options.run_dir is None and not isinstance(work.target, WriteTo):
+        memory = EphemeralLedger()
+        try:
+            yield RunLedger(memory, "")
+        finally:
+            memory.close()
+        return
+    if document is None:
+        document = _by_content(work, title)
+    fresh = options.restart or bool(unknown(document) and options.run_dir is None)
+    url = options.run_dir or cache.run_dir(fingerprint(document)[:12])
+    with RunDirectory.open(url, document, restart=fresh) as directory:
+        yield RunLedger(directory, directory.url)
+
+
+def _by_content(work: Work, title: str) -> dict[str, Any]:
+    return job_document(work, title, content_document(work.pipeline.source)) or {}
+
+
+@contextlib.contextmanager
+def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
+    """What is committed already, without taking or writing anything."""
+    document = job_document(work, title)
+    url = options.run_dir or ("" if document is None else cache.run_dir(fingerprint(document)[:12]))
+    nothing = EphemeralLedger()
+    if not url or options.restart:
+        yield RunLedger(nothing, url)
+        return
+    view = RunView(url)
+    same = bool(view.id) and (document is None or view.id == fingerprint(document)[:12])
+    yield RunLedger(view if same else nothing, url)

@@ -1,0 +1,29 @@
+"""``shardwise describe``: what is in the files."""
+
+from __future__ import annotations
+
+import click
+
+from shardwise.cli.options import ReadOptions, RunOptions, read_options, run_options, sources_argument
+
+
+@click.command(name="describe")
+@sources_argument
+@read_options
+@run_options
+def command(sources: tuple[str, ...], reading: ReadOptions, options: RunOptions) -> None:
+    """Describe every column: count, nulls, mean, std, min, quartiles, max, distinct.
+
+    SOURCE is a file, a directory, a glob or a URL; the suffix says the format (.parquet .csv .tsv .ndjson .arrow .npy,
+    text also .gz .zst).
+
+    Example: shardwise describe trips/*.parquet
+    """
+    from shardwise.cli.jobs import print_plan, run_job, show_result
+    from shardwise.cli.sources import open_sources
+
+    job = open_sources(sources, reading, options.batch_rows).describe()
+    if options.plan:
+        print_plan(job, options)
+        return
+    show_result(run_job(job, options), options)

@@ -1,0 +1,95 @@
+"""A job carried out, or only planned, and its result handed over: the same for all commands that run jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shardwise.cli.output import print_json, print_table, tell
+from shardwise.sizes import format_count, format_duration, format_size
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shardwise.api.job import Job
+    from shardwise.api.result import Result
+    from shardwise.cli.options import RunOptions
+
+
+def print_plan(job: Job, options: RunOptions) -> None:
+    """Print what would happen."""
+    plan = job.plan(**options.for_plan())
+    if options.as_json:
+        print_json(plan.to_json())
+    else:
+        click.echo(str(plan))
+
+
+def run_job(job: Job, options: RunOptions) -> Result:
+    """Run a job with the options of the command line."""
+    return job.run(**options.for_run())
+
+
+def show_result(result: Result, options: RunOptions, keys: int = 1) -> None:
+    """Print a result on standard output, and what the run was on standard error."""
+    if options.as_json:
+        print_json(document(result))
+        return
+    print_table(rows_of(result), keys)
+    if not options.quiet:
+        tell(run_line(result))
+
+
+def document(result: Result) -> dict[str, Any]:
+    """The JSON document of a result."""
+    from shardwise.report.json_rows import to_json_rows
+
+    return {"rows": to_json_rows(rows_of(result)), "run": result.run.to_json()}
+
+
+def rows_of(result: Result) -> pa.Table | list[dict[str, Any]]:
+    """A result as rows with names: a table, or dicts where values of several types share a column."""
+    import numpy as np
+
+    data = result.data
+    if isinstance(data, list):
+        return [item if isinstance(item, dict) else {"value": item} for item in data]
+    if isinstance(data, np.ndarray) and data.ndim > 2:
+        return [{"value": row} for row in data.tolist()]
+    # A description has dates and numbers in one column, which its table can only hold as text.
+    return result.to_pylist() if result._rows is not None else result.to_arrow()
+
+
+def run_line(result: Result) -> str:
+    """One line about a run: what was read, in what time, where it lies."""
+    facts = run_facts(result.run.to_json())
+    where = f"; run {result.run.dir}" if result.run.dir else ""
+    return ", ".join(facts) + where
+
+
+def run_facts(run: dict[str, Any]) -> list[str]:
+    """What a run's JSON says, in words."""
+    facts = []
+    if run.get("rows"):
+        facts.append(f"{format_count(run['rows'])} rows")
+    if run.get("bytes"):
+        facts.append(format_size(run["bytes"]))
+    if run.get("seconds") is not None:
+        facts.append(format_duration(run["seconds"]))
+    if run.get("engine"):
+        facts.append(f"engine {run['engine']}")
+    if run.get("resumed_tasks"):
+        facts.append(f"{format_count(run['resumed_tasks'])} of {format_count(run['tasks'])} tasks were already done")
+    return facts
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "file"), plural(2000, "file"), plural(2, "retry", "retries")
+    ('1 file', '2,000 files', '2 retries')
+    """
+    return f"{format_count(count)} {one if count == 1 else many or one + 's'}"

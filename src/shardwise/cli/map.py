@@ -1,0 +1,69 @@
+"""``shardwise map``: a Python function over every batch of files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shardwise.cli.options import ReadOptions, RunOptions, read_options, run_options, sources_argument
+from shardwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from shardwise.api.dataset import Dataset
+
+
+@click.command(name="map")
+@sources_argument
+@click.argument("function", metavar="FILE.py:FUNCTION")
+@click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write into.")
+@click.option(
+    "--to", "form", type=click.Choice(["parquet", "csv", "ndjson", "ipc", "npy"]), help="Format of the output; parquet."
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is in DIR.")
+@read_options
+@run_options
+def command(
+    sources: tuple[str, ...],
+    function: str,
+    output: str,
+    form: str | None,
+    overwrite: bool,
+    reading: ReadOptions,
+    options: RunOptions,
+) -> None:
+    """Call a function on every batch and write what it returns.
+
+    The annotation of its first parameter says what it gets: pa.Table, pd.DataFrame, pl.DataFrame, np.ndarray or list.
+
+    Example: shardwise map trips/*.parquet clean.py:clean -o clean/
+    """
+    from shardwise.cli.jobs import print_plan, run_job
+    from shardwise.cli.scripts import find_function, load_script, split_target
+    from shardwise.cli.sources import open_sources
+
+    path, name = split_target(function)
+    if name is None:
+        raise UsageError(f"{function!r} does not say FILE.py:FUNCTION.", f"write for example {function}:clean")
+    dataset = open_sources(sources, reading, options.batch_rows)
+    mapped = dataset.map(find_function(load_script(path), path, name))
+    job = _write(mapped, form or "parquet", output, overwrite)
+    if options.plan:
+        print_plan(job, options)
+        return
+    _show(run_job(job, options), output, options)
+
+
+def _write(dataset: Dataset, form: str, output: str, overwrite: bool) -> Any:
+    return getattr(dataset, f"write_{form}")(output, overwrite=overwrite)
+
+
+def _show(result: Any, output: str, options: RunOptions) -> None:
+    """The files are the result; standard output has their list only as JSON."""
+    from shardwise.cli.jobs import document, run_line
+    from shardwise.cli.output import print_json, tell
+
+    if options.as_json:
+        print_json(document(result))
+    elif not options.quiet:
+        tell(f"Wrote {output}: {run_line(result)}")

@@ -1,0 +1,237 @@
+"""The process that executes attempts: ``python -m shardwise.compute.worker SOCKET PARENT``.
+
+It is started as a fresh interpreter by whoever lends the slot, gets one end of a socket, and dies with its starter:
+the kernel kills it when the parent ends (Linux), a thread notices the end of the socket, and looks at the parent's
+number once a second where the kernel has no such service.
+
+Standard output and error are an unnamed file that its starter reads if this process dies; after each attempt what was
+printed there, by Python or by anything below it, becomes the attempt's log. Interrupts from the keyboard are ignored:
+the driver decides what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import faulthandler
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import NoReturn
+
+from shardwise import records
+from shardwise.compute import wire
+from shardwise.compute.execute import PickledProgram, execute
+from shardwise.compute.logs import Logs
+from shardwise.compute.machine import forget_peak_memory, resident_memory, usable_memory
+from shardwise.compute.program import Attempt
+from shardwise.compute.task import TaskSpec
+from shardwise.errors import InternalError
+
+PULSE_SECONDS = 1.0
+"""How often a worker that is busy says that it lives, and looks for its parent."""
+
+PRINTED_BYTES = 64 << 20
+"""What an attempt prints beyond this is thrown away while it runs, so that it cannot fill the disk."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> NoReturn:
+    """Work until the driver is gone."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _prefer_to_be_killed()
+    _restore_environment()
+    connection = socket.socket(fileno=descriptor)
+    connection.set_inheritable(False)
+    Worker(connection, parent, Printed()).work()
+
+
+class Worker:
+    """One conversation with a driver, which never waits for a busy worker to take what it sends.
+
+    The main thread reads a task, executes it, answers. A second thread only watches: it notices the end of the socket
+    in the middle of an attempt, and shows signs of life.
+    """
+
+    def __init__(self, connection: socket.socket, parent: int, printed: Printed) -> None:
+        self._connection = connection
+        self._parent = parent
+        self._printed = printed
+        self._programs: dict[str, PickledProgram] = {}
+        self._sending = threading.Lock()
+        self._pulse: tuple[int, int, int] | None = None  # attempt, rows, bytes; None between attempts
+
+    def work(self) -> NoReturn:
+        """Say hello, then execute what comes."""
+        hello = wire.Hello(socket.gethostname(), os.getpid(), usable_memory())
+        self._send(wire.HELLO, records.to_json(hello).encode())
+        threading.Thread(target=self._watch, name="shardwise-watch", daemon=True).start()
+        while True:
+            length, kind = wire.HEADER.unpack(self._receive(wire.HEADER.size))
+            payload = self._receive(length)
+            if kind == wire.PROGRAM:
+                self._keep(payload)
+            else:
+                self._attempt(records.from_json(TaskSpec, bytes(payload)))
+
+    # --- the main thread -------------------------------------------------------------------------------------------
+
+    def _keep(self, payload: memoryview) -> None:
+        end = bytes(payload[: 1 << 20]).index(b"\n")
+        parcel = records.from_json(wire.Parcel, bytes(payload[:end]))
+        self._programs[parcel.ref] = PickledProgram(payload[end + 1 :], before=lambda: _find_modules_in(parcel.path))
+
+    def _attempt(self, spec: TaskSpec) -> None:
+        forget_peak_memory()
+        self._pulse = (spec.attempt, 0, 0)
+        outcome = execute(spec, self._programs.get(spec.program, _Unknown()), self._tell, capture=False)
+        outcome = dataclasses.replace(outcome, logs=self._printed.take())
+        payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
+        with self._sending:
+            self._pulse = None
+        self._send(wire.OUTCOME, payload)
+
+    def _tell(self, rows: int, size: int, memory: int) -> None:
+        if self._pulse is not None:
+            self._pulse = (self._pulse[0], rows, size)
+            self._send(wire.PROGRESS, wire.PROGRESS_PAYLOAD.pack(*self._pulse, memory))
+
+    def _send(self, kind: int, payload: bytes) -> None:
+        with self._sending:
+            self._write(kind, payload)
+
+    def _write(self, kind: int, payload: bytes) -> None:
+        try:
+            self._connection.sendall(wire.HEADER.pack(len(payload), kind) + payload)
+        except OSError:
+            end()
+
+    def _receive(self, size: int) -> memoryview:
+        data = memoryview(bytearray(size))
+        have = 0
+        while have < size:
+            try:
+                count = self._connection.recv_into(data[have:])
+            except OSError:
+                count = 0
+            if not count:
+                end()
+            have += count
+        return data
+
+    # --- the watching thread ---------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        hang_up = select.poll()
+        hang_up.register(self._connection, 0)  # POLLHUP comes unasked; data is the main thread's
+        while not hang_up.poll(PULSE_SECONDS * 1000):
+            self._beat()
+        end()
+
+    def _beat(self) -> None:
+        if os.getppid() != self._parent:
+            end()
+        self._printed.bound()
+        # A main thread that is blocked in sending holds the lock, and shows by that very message that it lives.
+        if self._sending.acquire(blocking=False):
+            try:
+                if self._pulse is not None:
+                    self._write(wire.PROGRESS, wire.PROGRESS_PAYLOAD.pack(*self._pulse, resident_memory()))
+            finally:
+                self._sending.release()
+
+
+class Printed:
+    """The file behind standard output and error: what an attempt, and processes that it starts, print."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(1)  # functions may close or redirect 1 and 2
+        self._dropped = 0
+        faulthandler.enable(self._descriptor)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+
+    def take(self) -> tuple[str, ...]:
+        """The lines since the last time; the file is empty afterwards."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # the function may have replaced or closed it
+                stream.flush()
+        with contextlib.suppress(OSError):  # no regular file, where a person started the worker by hand
+            if os.fstat(self._descriptor).st_size or self._dropped:
+                return self._read()
+        return ()
+
+    def _read(self) -> tuple[str, ...]:
+        logs = Logs()
+        if self._dropped:
+            logs.add(f"... {self._dropped} bytes dropped ...")
+            self._dropped = 0
+        with open(os.dup(self._descriptor), "rb") as file:
+            file.seek(0)
+            for line in file:
+                logs.add(line.decode("utf-8", "replace"))
+        os.ftruncate(self._descriptor, 0)
+        return logs.lines()
+
+    def bound(self) -> None:
+        """Empty the file where it has grown too large."""
+        with contextlib.suppress(OSError):
+            size = os.fstat(self._descriptor).st_size
+            if size > PRINTED_BYTES:
+                os.ftruncate(self._descriptor, 0)
+                self._dropped += size
+
+
+class _Unknown:
+    def execute(self, attempt: Attempt) -> None:
+        raise InternalError(f"a task named the program {attempt.spec.program}, which was never sent")
+
+
+def end() -> NoReturn:
+    """End this process now, and with it those it started, unless they left its process group."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end at once if that has happened already."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        end()
+
+
+def _prefer_to_be_killed() -> None:
+    """When memory runs out the kernel should choose this process rather than the driver, which can start another."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+
+
+def _restore_environment() -> None:
+    """Undo what only served to start this process, so that programs it starts see the person's own variables."""
+    theirs = json.loads(os.environ.pop("SHARDWISE_WORKER_ENVIRONMENT", "{}"))
+    for name, value in theirs.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    sys.path[:] = dict.fromkeys(sys.path)
+
+
+def _find_modules_in(path: tuple[str, ...]) -> None:
+    """Look for modules where the driver did when it sent the program, in its order."""
+    sys.path[:] = dict.fromkeys([*path, *sys.path])
+
+
+if __name__ == "__main__":
+    main()

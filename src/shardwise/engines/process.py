@@ -1,0 +1,259 @@
+"""One worker process on this host, as seen by whoever started it: every engine that has workers uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+
+from shardwise.compute import wire
+from shardwise.compute.connection import spill_directory
+from shardwise.compute.machine import oom_kills
+from shardwise.errors import EngineError
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",  # OpenMP; PyArrow's compute threads too
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
+"""What native libraries read, once, when they are loaded."""
+
+LAST_WORDS = 2048
+"""How many bytes of what a dead worker printed last are part of the reason."""
+
+FAREWELL_SECONDS = 2.0
+"""A worker that hung up is given this long to end by itself, so that its own exit status is what is told."""
+
+_CHUNK = 1 << 16
+
+
+class WorkerProcess:
+    """A worker and the socket to it.
+
+    Parameters
+    ----------
+    threads : int
+        That native libraries in it may use.
+
+    Raises
+    ------
+    EngineError
+        The operating system refuses another process.
+
+    Notes
+    -----
+    The worker dies with the *thread* that made this object (Linux), so make it in one that lives as long as the
+    engine. It leads a session and process group of its own: Ctrl-C in a terminal does not reach it, and it is killed
+    together with processes that a function started.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.killed = False
+        self.greeted = False
+        self.hung_up = False
+        self._outbox: deque[memoryview] = deque()
+        self._inbox = wire.Inbox()
+        self._oom_kills = oom_kills()
+        self._printed = tempfile.TemporaryFile(prefix="shardwise-", buffering=0)  # noqa: SIM115  (bury closes it)
+        fcntl.fcntl(self._printed, fcntl.F_SETFL, os.O_RDWR | os.O_APPEND)
+        self.socket, theirs = socket.socketpair()
+        self.socket.setblocking(False)
+        try:
+            self._process = self._start(theirs, threads)
+        except OSError as error:
+            self.socket.close()
+            self._printed.close()
+            raise EngineError(
+                f"cannot start a worker process: {error}", "allow more processes (ulimit -u), or use fewer workers"
+            ) from error
+        finally:
+            theirs.close()
+        self.death = _open_pidfd(self._process.pid)
+
+    def _start(self, theirs: socket.socket, threads: int) -> subprocess.Popen[bytes]:
+        optimize = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
+        where = [str(theirs.fileno()), str(os.getpid())]
+        return subprocess.Popen(
+            [sys.executable, *optimize, "-P", "-m", "shardwise.compute.worker", *where],
+            stdin=subprocess.DEVNULL,
+            stdout=self._printed,
+            stderr=self._printed,
+            pass_fds=(theirs.fileno(),),
+            env=_environment(threads),
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
+    def has_post(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._outbox)
+
+    def post(self, kind: int, *parts: bytes) -> None:
+        """Send a message as far as the socket takes it now; the rest goes with `flush`. Never blocks."""
+        header = wire.HEADER.pack(sum(map(len, parts)), kind)
+        self._outbox.extend(memoryview(part) for part in (header, *parts) if part)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it now."""
+        try:
+            while self._outbox:
+                sent = self.socket.sendmsg(list(self._outbox)[:16])
+                while self._outbox and sent >= len(self._outbox[0]):
+                    sent -= len(self._outbox.popleft())
+                if sent:
+                    self._outbox[0] = self._outbox[0][sent:]
+        except BlockingIOError:
+            return
+        except OSError:  # it is gone; reading will notice
+            self._outbox.clear()
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """Messages that have arrived whole; sets ``hung_up`` at the end of the socket."""
+        data = self._receive()
+        return self._inbox.feed(data) if data else []
+
+    def receive_all(self) -> list[tuple[int, bytes]]:
+        """What a dead worker managed to say."""
+        messages = []
+        while data := self._receive():
+            messages += self._inbox.feed(data)
+        return messages
+
+    def _receive(self) -> bytes | None:
+        try:
+            data = self.socket.recv(_CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        self.hung_up = not data
+        return data
+
+    def is_dead(self) -> bool:
+        """Whether the process has ended, or hung up and will do nothing more."""
+        return self.hung_up or _has_ended(self._process.pid)
+
+    def kill(self) -> None:
+        """Kill it, and what it started, now."""
+        self.killed = True
+        self._signal_group()
+
+    def bury(self) -> tuple[str, str]:
+        """Make sure that it has ended, remove what it left, and say how it died: (kind, reason) as in ``SlotDown``."""
+        if self.hung_up and not self.killed:
+            self._await_end(FAREWELL_SECONDS)
+        self._signal_group()  # before its number is given back: children of a worker that died by itself
+        status = self._process.wait()
+        self.socket.close()
+        if self.death is not None:
+            os.close(self.death)
+        with self._printed:
+            last_words = self._last_words()
+        shutil.rmtree(spill_directory(self._process.pid), ignore_errors=True)
+        kind, reason = self._why(status)
+        return kind, f"{reason}; it printed last:\n{last_words}" if last_words and kind != "killed" else reason
+
+    def _signal_group(self) -> None:
+        if self._process.returncode is None:
+            # PermissionError: what macOS says of a group in which all are dead.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _await_end(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not _has_ended(self._process.pid) and time.monotonic() < deadline:
+            if self.death is None:
+                time.sleep(0.01)
+            else:
+                waiting = select.poll()
+                waiting.register(self.death, select.POLLIN)
+                waiting.poll(1000 * seconds)
+
+    def _why(self, status: int) -> tuple[str, str]:
+        who = f"worker process {self._process.pid}"
+        if self.killed:
+            return "killed", f"{who} was killed by the driver"
+        if status == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
+            return "memory", f"{who} was killed by the kernel (SIGKILL) because memory ran out"
+        if status == -signal.SIGKILL:
+            return "crash", f"{who} was killed from outside (SIGKILL)"
+        if status < 0:
+            return "crash", f"{who} was ended by {_signal_name(-status)}"
+        return "crash", f"{who} ended itself with exit status {status}"
+
+    def _last_words(self) -> str:
+        size = os.fstat(self._printed.fileno()).st_size
+        tail = os.pread(self._printed.fileno(), LAST_WORDS, max(0, size - LAST_WORDS))
+        return tail.decode("utf-8", "replace").strip()
+
+
+def module_path() -> tuple[str, ...]:
+    """Where this process finds modules, as another process can use it."""
+    return tuple(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100  ("" is this directory)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The person's variables, with threads limited, modules found as here, and one order of sets of strings."""
+    ours = {
+        "PYTHONPATH": os.pathsep.join(module_path()),
+        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
+    }
+    theirs = {name: os.environ.get(name) for name in ours}
+    return {
+        **os.environ,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        **ours,
+        "SHARDWISE_WORKER_ENVIRONMENT": json.dumps(theirs),
+    }
+
+
+def _open_pidfd(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends, where the kernel has them (Linux 5.3)."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended, without taking its status (its number stays its own until that is taken)."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        import psutil
+
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} ({signal.strsignal(number)})"
+    except ValueError:
+        return f"signal {number}"

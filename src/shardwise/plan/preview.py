@@ -1,0 +1,64 @@
+"""What a graph will do, stage by stage, in numbers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from shardwise.compute.operations import describe
+from shardwise.data.source import Fragment
+from shardwise.plan.plan import StagePlan
+from shardwise.plan.shards import Weights
+from shardwise.plan.work import Work
+from shardwise.run.graph import Graph
+
+_WHAT = {
+    "merge": "merge states, in a tree",
+    "finish": "the result",
+    "settle": "find out what columns the functions return, on the first batch",
+}
+
+
+def preview(graph: Graph, work: Work, end: int, later: int = 0) -> tuple[StagePlan, ...]:
+    """Stages in order. ``later``: shards that follow once schemas are settled."""
+    fragments = work.pipeline.source.fragments
+    rows, size = part_of(fragments, end)
+    steps = "; ".join(map(describe, work.pipeline.operations)) or "as read"
+    stages = []
+    for name in graph.stages:
+        tasks = [task for task in graph.tasks if task.stage == name]
+        if not tasks:
+            continue
+        reads = name not in _WHAT
+        stages.append(
+            StagePlan(
+                name,
+                _WHAT.get(name, steps),
+                len(tasks),
+                sum(task.done for task in tasks),
+                end if reads else 0,
+                rows if reads else None,
+                size if reads else None,
+            )
+        )
+    if later:
+        stages.append(StagePlan("rows", steps, later, 0, end, rows, size))
+    return tuple(stages)
+
+
+def part_of(fragments: tuple[Fragment, ...], end: int) -> tuple[int | None, int | None]:
+    """Rows and stored bytes of ordinals [0, end), where they are known; in proportion for a cut fragment."""
+    weights = Weights.of(fragments)
+    whole = bisect_right(weights.starts, end) - 1
+    full = fragments[:whole]
+    rest = 0.0
+    if whole < len(fragments):
+        rest = (end - weights.starts[whole]) / max(1, fragments[whole].batches)
+    cut = fragments[whole : whole + 1] if rest else ()
+
+    def total(values: list[int | None]) -> int | None:
+        if None in values:
+            return None
+        known = [v or 0 for v in values]
+        return sum(known[: len(full)]) + int(sum(known[len(full) :]) * rest)
+
+    return total([f.rows for f in (*full, *cut)]), total([f.size for f in (*full, *cut)])

@@ -1,0 +1,68 @@
+"""What the journal says of committed attempts, and which ranges of a stage they cover."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shardwise.compute.task import Metrics, Output
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A committed attempt.
+
+    Parameters
+    ----------
+    stage : str
+        Its stage.
+    first, last : int
+        The ordinals [first, last) it stands for.
+    attempt : int
+        Which attempt; unique in the run.
+    outputs : tuple of Output
+        With ``path`` set once the run directory has committed them.
+    metrics : Metrics
+        What it cost.
+    """
+
+    stage: str
+    first: int
+    last: int
+    attempt: int
+    outputs: tuple[Output, ...] = ()
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+class Covered:
+    """The commits of one stage, sorted by first ordinal, never overlapping."""
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[int, int]] = []
+        self._commits: dict[tuple[int, int], Commit] = {}
+
+    def __iter__(self) -> Iterator[Commit]:
+        return (self._commits[key] for key in self._keys)
+
+    def standing(self, first: int, last: int) -> Commit | None:
+        """The commit of exactly this range."""
+        return self._commits.get((first, last))
+
+    def is_free(self, first: int, last: int) -> bool:
+        """Whether no commit covers a part of [first, last), nor is equal to it."""
+        if (first, last) in self._commits:
+            return False
+        at = bisect_left(self._keys, (first, last))
+        neighbours = self._keys[max(0, at - 2) : at + 2]
+        return all(last <= other_first or other_last <= first for other_first, other_last in neighbours)
+
+    def add(self, commit: Commit) -> None:
+        """Add a commit whose range is free."""
+        insort(self._keys, (commit.first, commit.last))
+        self._commits[commit.first, commit.last] = commit
+
+    def drop(self, commit: Commit) -> None:
+        """Take a commit away: its range is a gap again."""
+        self._keys.remove((commit.first, commit.last))
+        del self._commits[commit.first, commit.last]

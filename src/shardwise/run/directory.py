@@ -1,0 +1,320 @@
+"""A run is a directory. Its driver opens it, commits into it, and goes on where another one stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from shardwise._version import __version__
+from shardwise.errors import DifferentJob, StorageError, UsageError
+from shardwise.run import history, output
+from shardwise.run.commits import Commit
+from shardwise.run.difference import difference
+from shardwise.run.fingerprint import fingerprint, unknown
+from shardwise.run.history import committed_line
+from shardwise.run.journal import FIRST, Line
+from shardwise.run.lock import NAME as LOCK
+from shardwise.run.lock import Lock
+from shardwise.run.publish import Move, attempt_label, check_written
+from shardwise.run.recovery import find_lost, sweep
+from shardwise.run.view import RunView
+from shardwise.storage import open_store
+
+__all__ = ["Commit", "RunDirectory", "RunView"]
+
+_OURS = frozenset({LOCK, "journal", "damaged", "logs", "outputs", "_attempts"})
+_FIX = "pass --restart to begin anew, or choose another --run-dir"
+
+
+class RunDirectory(RunView):
+    """A run directory with its driver in it. Use ``open``; ``close`` it, or use it in a ``with`` block.
+
+    Not thread-safe: one driver thread calls it.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        job: dict[str, Any],
+        *,
+        restart: bool = False,
+        options: dict[str, Any] | None = None,
+        verify: bool | None = None,
+    ) -> RunDirectory:
+        """Create a run directory, or go on in the one that is there.
+
+        Parameters
+        ----------
+        url : str
+            The directory.
+        job : dict
+            The document that the fingerprint is made of: JSON, no secrets.
+        restart : bool
+            Forget what an earlier driver committed, of whatever job.
+        options : dict, optional
+            Storage options; never written anywhere.
+        verify : bool, optional
+            Check digests of all committed files, not only their sizes. Unless given: if the run had not finished.
+
+        Raises
+        ------
+        DifferentJob
+            It belongs to another job; the message names what differs.
+        UsageError
+            It is not empty and not a run directory.
+        RunIsTaken
+            Another driver works in it.
+        """
+        _check_is_ours(url, options)
+        run = cls(url, options)
+        run._enter(json.loads(json.dumps(job)), restart, verify)
+        return run
+
+    @classmethod
+    def read(cls, url: str, options: dict[str, Any] | None = None) -> RunView:
+        """Look at a run without a lock; nothing is written.
+
+        Raises
+        ------
+        UsageError
+            It is not a run directory.
+        """
+        view = RunView(url, options)
+        view._load()
+        if not view.id:
+            raise UsageError(f"{view.url} is not a run directory", "`shardwise runs` lists them")
+        return view
+
+    def __init__(self, url: str, options: dict[str, Any] | None = None) -> None:
+        super().__init__(url, options)
+        self._lock = Lock(self.url) if self._store.local_path(LOCK) is not None else None
+        self._epoch = 0
+        self._attempts = 0
+        self._bases: dict[int, str] = {}
+        self._unpublished: list[Move] = []
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def next_attempt(self) -> int:
+        """A number that no attempt of this run has had or will have, whoever drives it: the driver's own number in
+        the high bits, a count in the low 32."""
+        self._claim()
+        self._attempts += 1
+        return self._epoch << 32 | self._attempts
+
+    def attempt_directory(self, attempt: int, base: str | None = None) -> str:
+        """Path or URL where an attempt may write.
+
+        Parameters
+        ----------
+        attempt : int
+            Its number.
+        base : str, optional
+            URL of the output directory that its parts will be published in: on the same file system, so that
+            publishing is a rename.
+        """
+        if base:
+            self._bases[attempt] = base
+        return self._places().directory(attempt, base or "")
+
+    def commit(self, commits: Sequence[Commit]) -> list[Commit]:
+        """Make a group of attempts part of the run: all of them, or none.
+
+        Parameters
+        ----------
+        commits : sequence of Commit
+            Attempts that succeeded, their files under their attempt directories.
+
+        Returns
+        -------
+        list of Commit
+            In order, with ``Output.path`` set. Where exactly this range of the stage was committed before, the commit
+            that stands; where an earlier commit covers a part of it, none.
+
+        Raises
+        ------
+        RunIsTaken
+            Another driver has taken over; nothing was committed.
+        StorageError
+            A file is not what the attempt wrote, or the journal could not be written; nothing was committed.
+        """
+        self._claim()
+        new = self._acceptable(commits)
+        places = self._places()
+        moves = [move for commit in new for move in places.moves(commit, self._base(commit))]
+        for move in moves:
+            check_written(move)
+        for base in self._bases_of(new):
+            output.check_owner(self._open_base(base), self.id)
+        if new:
+            self._write([committed_line(commit, self._base(commit), time.time()) for commit in new])
+            self._publish(moves)
+            self._tidy(new)
+        standing = [self._history.standing(commit) for commit in commits]
+        return [places.with_paths(c, self._history.bases[c.attempt]) for c in standing if c is not None]
+
+    def discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote that will not be committed."""
+        self._places().delete_attempt(attempt, self._bases.pop(attempt, ""))
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run: a plan, a retry, ``failed`` ..."""
+        self._claim()
+        self._write([Line(kind, time.time(), data)])
+
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+        """Keep what a task said in one attempt."""
+        name = f"logs/{task.replace('/', '_')}/{attempt_label(attempt)}.log"
+        before = self._store.get(name) if self._store.exists(name) else b""
+        text = "".join(line.rstrip("\n") + "\n" for line in lines)
+        self._store.put(name, before + text.encode(errors="backslashreplace"))
+
+    def finish(self, data: dict[str, Any]) -> None:
+        """Say that the run is done: the next one who opens it has the answer at once. Gives the lock back."""
+        self._claim()
+        self._publish(self._unpublished, again=True)
+        self._write([Line(history.FINISHED, time.time(), data)])
+        self._release()
+
+    def sweep(self) -> None:
+        """Delete garbage: attempts of earlier drivers, files that no commit names, what killed writers left."""
+        sweep(self._store, self._places(), self._history, self._open_base, self._epoch or self._history.epoch + 1)
+
+    def close(self) -> None:
+        """Let another driver in. Twice is harmless."""
+        self._release()
+
+    # --- opening ---------------------------------------------------------------------------------------------------
+
+    def _enter(self, job: dict[str, Any], restart: bool, verify: bool | None) -> None:
+        self._acquire()
+        try:
+            self._load()
+            anew = restart or not self.id
+            if not anew:
+                self._check_same(job)
+            self._journal.set_aside_damaged()
+            if anew:
+                self._claim([Line(history.BEGUN, time.time(), _begun(job))])
+            thorough = self.finished is None if verify is None else verify
+            lost = find_lost(self._history, self._places(), self._open_base, thorough)
+            if lost or self.finished is None:
+                self._claim([Line(history.DROPPED, time.time(), lost)] if lost else [])
+                self.sweep()
+            else:
+                self._release()
+        except BaseException:
+            self._release()
+            raise
+
+    def _check_same(self, job: dict[str, Any]) -> None:
+        if fingerprint(job) != fingerprint(self.job):
+            differs = "\n".join(f"  - {line}" for line in difference(self.job, job))
+            raise DifferentJob(f"{self.url} belongs to another job:\n{differs}", _FIX)
+        if unknown(job) and self.stages:
+            raise DifferentJob(
+                f"{self.url} may belong to another job, for these values cannot be compared: {', '.join(unknown(job))}",
+                _FIX,
+            )
+
+    def _claim(self, lines: Sequence[Line] = ()) -> None:
+        """Become the driver, if not done yet: take the lock, and put a segment that ends any earlier driver."""
+        if self._epoch:
+            if lines:
+                self._write(lines)
+            return
+        self._acquire()
+        epoch = self._journal.next + 1  # unique, because the number of the segment is
+        self._write([*lines, Line(history.OPENED, time.time(), {"epoch": epoch, "version": __version__})])
+        self._epoch = epoch
+
+    def _write(self, lines: Sequence[Line]) -> None:
+        self._journal.append(lines)
+        for line in lines:
+            self._history.apply(line)
+
+    def _acquire(self) -> None:
+        if self._lock is not None:
+            self._lock.acquire()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- committing ------------------------------------------------------------------------------------------------
+
+    def _acceptable(self, commits: Sequence[Commit]) -> list[Commit]:
+        """Those whose range is free, also of each other."""
+        trial: dict[str, history.Covered] = {}
+        found = []
+        for commit in commits:
+            taken = trial.setdefault(commit.stage, history.Covered())
+            if self._history.is_free(commit) and taken.is_free(commit.first, commit.last):
+                taken.add(commit)
+                found.append(commit)
+        return found
+
+    def _base(self, commit: Commit) -> str:
+        return self._bases.get(commit.attempt, "")
+
+    def _bases_of(self, commits: Sequence[Commit]) -> list[str]:
+        writing = (c for c in commits if any(o.publish for o in c.outputs))
+        return sorted({self._base(commit) for commit in writing})
+
+    def _publish(self, moves: Sequence[Move], again: bool = False) -> None:
+        """Bring files to their lasting places. They are committed whether or not that works now: what does not is
+        tried again by ``finish``, which says so, and by the next driver."""
+        failed: list[Move] = []
+        for move in moves:
+            try:
+                if move.output.publish:
+                    output.empty_replaced(move.target)
+                move.carry_out()
+            except StorageError:
+                if again:
+                    raise
+                failed.append(move)
+        self._unpublished = failed if again else self._unpublished + failed
+
+    def _tidy(self, commits: Sequence[Commit]) -> None:
+        """Delete the directories that the files of these commits were moved out of."""
+        waiting = {move.old for move in self._unpublished}
+        for commit in commits:
+            moves = self._places().moves(commit, self._base(commit))
+            if moves and not any(move.old in waiting for move in moves):
+                with suppress(StorageError):  # garbage: the next driver sweeps it
+                    self._places().delete_attempt(commit.attempt, self._bases.pop(commit.attempt, ""))
+
+
+def _begun(job: dict[str, Any]) -> dict[str, Any]:
+    return {"id": fingerprint(job)[:12], "job": job, "version": __version__}
+
+
+def _check_is_ours(url: str, options: dict[str, Any] | None) -> None:
+    """Raise UsageError for a directory that has other things in it, before anything is written there."""
+    store = open_store(url, options)
+    if store.exists(FIRST):
+        return
+    local = store.local_path(LOCK)
+    if local is None:
+        names = {name.split("/")[0] for name in store.list()}
+    else:
+        root = Path(store.url)
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{store.url} is a file", "choose another --run-dir")
+        names = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    others = sorted(name for name in names if name not in _OURS)
+    if others:
+        raise UsageError(
+            f"{store.url} is not empty and not a run directory: it has {', '.join(others[:3])}",
+            "choose another --run-dir",
+        )

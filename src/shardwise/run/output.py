@@ -1,0 +1,167 @@
+"""A person's output directory: whose it is, and when it is complete.
+
+A hidden-by-convention file ``_shardwise.json`` names the run that writes into it. Parts appear one by one under their
+final names, each complete; ``_SUCCESS`` comes last. ``overwrite`` keeps the old data until the first part of the new
+run is committed: up to then nothing is lost if the job cannot even start. Only files that look like somebody's output
+are ever deleted (``part-*``, ``part.*``, ``_SUCCESS``, ``_metadata``, ``_common_metadata``); a directory with anything
+else is refused.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from shardwise.errors import DifferentJob, StorageError, UsageError
+from shardwise.storage import Store, open_store
+
+MARKER, SUCCESS, ATTEMPTS = "_shardwise.json", "_SUCCESS", "_attempts"
+_DELETABLE = ("part-*", "part.*", "_SUCCESS", "_metadata", "_common_metadata")
+_FIX = "choose another output directory, or pass overwrite=True to replace what is there"
+
+
+def begin_output(
+    url: str,
+    run_id: str,
+    overwrite: bool = False,
+    *,
+    reads: Iterable[str] = (),
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Claim an output directory for a run, before work starts.
+
+    Parameters
+    ----------
+    url : str
+        The directory; it need not exist.
+    run_id : str
+        The run; its own directory is never refused.
+    overwrite : bool
+        Replace what another job wrote there, as soon as the first new part is committed.
+    reads : iterable of str
+        Paths that the job reads: a job must not replace its own input.
+    options : dict, optional
+        Storage options.
+
+    Raises
+    ------
+    DifferentJob
+        It belongs to another run.
+    UsageError
+        It has files that no run wrote, or that the job reads.
+    """
+    store = open_store(url, options)
+    marker = _marker(store)
+    if marker.get("run") == run_id:
+        store.delete(SUCCESS)
+        return
+    data = _data(store)
+    if data and not overwrite:
+        if marker:
+            raise DifferentJob(f"{store.url} is the output of another run ({marker['run']})", _FIX)
+        raise UsageError(f"{store.url} is not empty: {_some(data)}", _FIX)
+    _check_deletable(store, data, reads)
+    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data}).encode())
+
+
+def finish_output(url: str, run_id: str, files: Iterable[str], *, options: dict[str, Any] | None = None) -> None:
+    """Make an output directory complete: exactly these parts, no attempts, ``_SUCCESS`` last. Twice is harmless.
+
+    Raises
+    ------
+    StorageError
+        A part is missing.
+    DifferentJob
+        Another run has taken the directory.
+    """
+    store, parts = open_store(url, options), set(files)
+    check_owner(store, run_id)
+    empty_replaced(store)
+    present = _data(store)
+    missing = sorted(parts - set(present))
+    if missing:
+        raise StorageError(
+            f"{store.url} misses {_some(missing)}", "run the same command again: what is missing is made again"
+        )
+    for name in present:
+        if name not in parts and name.rpartition("/")[2].startswith("part-"):
+            store.delete(name)
+    _delete_attempts(store, run_id, before=None)
+    store.put(SUCCESS, b"")
+
+
+def is_owner(store: Store, run_id: str) -> bool:
+    """Whether an output directory is this run's."""
+    return _marker(store).get("run") == run_id
+
+
+def check_owner(store: Store, run_id: str) -> None:
+    """Raise DifferentJob unless an output directory is this run's."""
+    if not is_owner(store, run_id):
+        owner = _marker(store).get("run")
+        state = f"now belongs to another run ({owner})" if owner else f"has lost its {MARKER}"
+        raise DifferentJob(f"{store.url} {state}", "choose another output directory")
+
+
+def empty_replaced(store: Store) -> None:
+    """Delete what ``overwrite`` replaces, unless that was done. Must come before the first part is published."""
+    marker = _marker(store)
+    if marker["emptied"]:
+        return
+    for name in _data(store):
+        if _is_deletable(name):
+            store.delete(name)
+    store.put(MARKER, json.dumps({**marker, "emptied": True}).encode())
+
+
+def sweep_output(store: Store, run_id: str, epoch: int) -> None:
+    """Delete attempts of this run's drivers before ``epoch``."""
+    _delete_attempts(store, run_id, before=epoch)
+
+
+def _delete_attempts(store: Store, run_id: str, before: int | None) -> None:
+    labels = {name.split("/")[1] for name in store.list(ATTEMPTS)}
+    for label in labels:
+        run, _, rest = label.partition("-")
+        if run == run_id and (before is None or int(rest.partition("-")[0]) < before):
+            store.delete_tree(f"{ATTEMPTS}/{label}")
+    if not store.list(ATTEMPTS):
+        store.delete_tree(ATTEMPTS)
+
+
+def _marker(store: Store) -> dict[str, Any]:
+    if not store.exists(MARKER):
+        return {}
+    try:
+        return dict(json.loads(store.get(MARKER)))
+    except ValueError:
+        return {"run": "unknown", "emptied": True}
+
+
+def _data(store: Store) -> list[str]:
+    """Names of what a person would call the directory's content."""
+    names = (name for name in store.list() if not name.startswith(f"{ATTEMPTS}/"))
+    return [name for name in names if name != MARKER and not name.rpartition("/")[2].startswith(".")]
+
+
+def _check_deletable(store: Store, data: list[str], reads: Iterable[str]) -> None:
+    foreign = [name for name in data if not _is_deletable(name)]
+    if foreign:
+        raise UsageError(
+            f"{store.url} cannot be overwritten: it has files that no run wrote: {_some(foreign)}",
+            "choose another output directory, or delete those files yourself",
+        )
+    inputs = [path for path in reads if data and (open_store(path).url + "/").startswith(store.url + "/")]
+    if inputs:
+        raise UsageError(f"the job reads {inputs[0]} and would overwrite it", "choose another output directory")
+
+
+def _is_deletable(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name.rpartition("/")[2], pattern) for pattern in _DELETABLE)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{len(names)} {'file' if len(names) == 1 else 'files'} ({shown}{', ...' if len(names) > 3 else ''})"

@@ -1,0 +1,101 @@
+"""A run directory as a reader sees it: never locked, never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shardwise.run import lock
+from shardwise.run.commits import Commit
+from shardwise.run.history import History
+from shardwise.run.journal import Journal, Line
+from shardwise.run.publish import Places
+from shardwise.storage import Store, open_store
+
+
+class RunView:
+    """What a run directory says.
+
+    Parameters
+    ----------
+    url : str
+        The directory.
+    options : dict, optional
+        Storage options of it and of output directories; never written anywhere.
+    """
+
+    def __init__(self, url: str, options: dict[str, Any] | None = None) -> None:
+        self._options = options
+        self._store = open_store(url, options)
+        self._stores: dict[str, Store] = {}
+        self._journal = Journal(self._store)
+        self._history = History()
+
+    def _load(self) -> None:
+        self._history = History(self._journal.load())
+
+    @property
+    def id(self) -> str:
+        """Short name of the job, from its fingerprint; the same for every run of the same job."""
+        return self._history.id
+
+    @property
+    def url(self) -> str:
+        """Where the run lies."""
+        return self._store.url
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The document that the job's fingerprint is made of."""
+        return self._history.job
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """What was said when the run finished; None if it has not."""
+        return self._history.finished
+
+    @property
+    def at(self) -> float:
+        """When the journal was last written to: seconds since 1970."""
+        return self._history.at
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the stages that have commits."""
+        return [stage for stage, covered in self._history.stages.items() if any(covered)]
+
+    @property
+    def status(self) -> str:
+        """``done``, ``running``, ``failed`` or ``interrupted``. An object store cannot say that a driver is alive."""
+        if self.finished is not None:
+            return "done"
+        local = self._store.local_path(lock.NAME)
+        if local is not None and lock.is_locked(self.url):
+            return "running"
+        return "failed" if self._history.failed is not None else "interrupted"
+
+    def committed(self, stage: str) -> list[Commit]:
+        """Commits of a stage, sorted by first ordinal; no two overlap. Paths of outputs are set."""
+        places = self._places()
+        covered = self._history.stages.get(stage, ())
+        return [places.with_paths(commit, self._history.bases[commit.attempt]) for commit in covered]
+
+    def events(self) -> Iterator[Line]:
+        """All lines of the journal so far, read anew."""
+        return iter(Journal(self._store).load())
+
+    def logs(self, task: str | None = None) -> Iterator[tuple[str, str, list[str]]]:
+        """What tasks have said, as (task, attempt, lines), of one task or of all, in order of their names."""
+        for name in self._store.list("logs"):
+            _, named, attempt = name.split("/")
+            if task in (None, named):
+                text = self._store.get(name).decode()
+                yield named, attempt.removesuffix(".log"), text.splitlines()
+
+    def _places(self) -> Places:
+        return Places(self._store, self.id, self._open_base)
+
+    def _open_base(self, url: str) -> Store:
+        if url not in self._stores:
+            self._stores[url] = open_store(url, self._options)
+        return self._stores[url]

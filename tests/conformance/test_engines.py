@@ -1,0 +1,555 @@
+"""What every engine must do. An engine joins the suite by a line in ``ENGINES``."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import psutil
+import pytest
+
+from shardwise import records
+from shardwise.compute.program import Attempt
+from shardwise.compute.task import Outcome, Output, TaskSpec
+from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.registry import make_engine
+from shardwise.errors import InputError, StorageError
+from shardwise.storage import digest
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+ENGINES = ["inline", "local"]
+WITH_PROCESSES = ["local"]  # whose slots can be killed, and crash alone
+PATIENCE = 60.0
+BIG = 50 << 20
+
+
+class Driver:
+    """A driver that only remembers."""
+
+    def __init__(self, engine: Engine, directory: Path) -> None:
+        self.engine = engine
+        self.directory = directory
+        self.up: dict[int, SlotUp] = {}
+        self.down: list[SlotDown] = []
+        self.progress: list[Progress] = []
+        self.finished: list[Finished] = []
+        self.attempts = 0
+
+    def open(self, slots: int) -> Driver:
+        self.engine.open(Want(slots))
+        self.until(lambda: self.up)
+        return self
+
+    def wait(self, timeout: float = PATIENCE) -> list[EngineEvent]:
+        events = self.engine.wait(timeout)
+        for event in events:
+            match event:
+                case SlotUp(slot):
+                    assert slot not in self.up, "a slot's number was used twice"
+                    assert all(slot != gone.slot for gone in self.down), "a slot's number was used twice"
+                    self.up[slot] = event
+                case SlotDown(slot):
+                    del self.up[slot]
+                    self.down.append(event)
+                case Progress():
+                    self.progress.append(event)
+                case Finished():
+                    self.finished.append(event)
+        return events
+
+    def until(self, happened: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not happened():
+            assert time.monotonic() < deadline, f"nothing happened for {PATIENCE} s"
+            self.wait(1.0)
+
+    def put(self, execute: Callable[[Attempt], None]) -> str:
+        return self.engine.put(cloudpickle.dumps(Calls(execute)))
+
+    def send(self, ref: str, slot: int | None = None, inputs: tuple[Output, ...] = (), task: int = 0) -> int:
+        self.attempts += 1
+        slot = min(self.up) if slot is None else slot
+        directory = str(self.directory / str(self.attempts))
+        spec = TaskSpec("run", "stage", task, self.attempts, ref, 0, 1, directory, inputs, str(self.directory))
+        self.engine.send(slot, records.to_json(spec).encode())
+        return slot
+
+    def outcome(self) -> Outcome:
+        self.until(lambda: self.finished)
+        return records.from_json(Outcome, self.finished.pop().outcome)
+
+    def run(self, execute: Callable[[Attempt], None], **options: Any) -> Outcome:
+        self.send(self.put(execute), **options)
+        return self.outcome()
+
+
+class Calls:
+    """A program made of a function."""
+
+    def __init__(self, function: Callable[[Attempt], None]) -> None:
+        self.function = function
+
+    def execute(self, attempt: Attempt) -> None:
+        self.function(attempt)
+
+
+@pytest.fixture(params=ENGINES)
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
+    yield from _driver(request.param, tmp_path)
+
+
+@pytest.fixture(params=WITH_PROCESSES)
+def killer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
+    """A driver of an engine whose slots can be killed."""
+    yield from _driver(request.param, tmp_path)
+
+
+def _driver(url: str, directory: Path) -> Iterator[Driver]:
+    engine = make_engine(url)
+    try:
+        yield Driver(engine, directory).open(1)
+    finally:
+        engine.close()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends soon."""
+    try:
+        psutil.Process(pid).wait(timeout=PATIENCE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+# --- programs ------------------------------------------------------------------------------------------------------
+
+
+def nothing(attempt: Attempt) -> None:
+    """Do nothing."""
+
+
+def say_where(attempt: Attempt) -> None:
+    attempt.give("pid", str(os.getpid()).encode(), rows=1)
+
+
+def run_for_ever(attempt: Attempt) -> None:
+    attempt.count(rows_in=1)
+    while True:
+        signal.pause()
+
+
+def hold_the_lock(attempt: Attempt) -> None:
+    """Sleep in C without giving the interpreter's lock to other threads."""
+    attempt.count(rows_in=1)
+    ctypes.PyDLL(None).sleep(600)
+
+
+# --- tasks ---------------------------------------------------------------------------------------------------------
+
+
+def test_slots_say_where_they_are(driver: Driver) -> None:
+    (up,) = driver.up.values()
+    assert up.host
+    assert psutil.pid_exists(up.pid)
+    assert up.memory is None or up.memory > 1 << 20
+    (output,) = driver.run(say_where).outputs
+    assert output.data == str(up.pid).encode()
+
+
+def test_several_slots_work_side_by_side(killer: Driver) -> None:
+    engine = make_engine(killer.engine.name)
+    several = Driver(engine, killer.directory)
+    try:
+        engine.open(Want(3))
+        several.until(lambda: len(several.up) == 3)
+        ref = several.put(say_where)
+        for slot in several.up:
+            several.send(ref, slot)
+        several.until(lambda: len(several.finished) == 3)
+        said = {f.slot: records.from_json(Outcome, f.outcome).outputs[0].data for f in several.finished}
+        assert said == {slot: str(up.pid).encode() for slot, up in several.up.items()}
+    finally:
+        engine.close()
+
+
+def test_an_outcome_names_its_task_and_what_it_cost(driver: Driver) -> None:
+    def work(attempt: Attempt) -> None:
+        with attempt.phase("read"):
+            attempt.count(rows_in=10, bytes_in=80, batches=2)
+        with attempt.write("a.bin", publish="part-0.bin") as file:
+            file.write(b"x" * 100)
+        attempt.wrote_rows("a.bin", 7)
+
+    outcome = driver.run(work, task=5)
+    assert (outcome.task, outcome.attempt, outcome.failure) == (5, driver.attempts, None)
+    assert outcome.outputs == (Output("a.bin", 7, 100, digest(b"x" * 100), publish="part-0.bin"),)
+    assert (driver.directory / "1" / "a.bin").read_bytes() == b"x" * 100
+    metrics = outcome.metrics
+    assert (metrics.rows_in, metrics.bytes_in, metrics.batches, metrics.bytes_out) == (10, 80, 2, 100)
+    assert metrics.seconds >= metrics.read_seconds > 0
+    assert metrics.peak_memory > 1 << 20
+
+
+def test_a_program_is_unpickled_once_per_worker(driver: Driver) -> None:
+    class Marked:
+        def __setstate__(self, state: object) -> None:
+            self.mark = os.urandom(8)
+
+        def __getstate__(self) -> dict[str, int]:
+            return {"state": 1}
+
+        def execute(self, attempt: Attempt) -> None:
+            attempt.give("mark", self.mark)
+
+    ref = driver.engine.put(cloudpickle.dumps(Marked()))
+    marks = set()
+    for _ in range(5):
+        driver.send(ref)
+        marks.add(driver.outcome().outputs[0].data)
+    assert len(marks) == 1
+
+
+def test_programs_put_between_tasks_do_not_disturb_each_other(driver: Driver) -> None:
+    def giving(text: bytes) -> Callable[[Attempt], None]:
+        return lambda attempt: attempt.give("text", text)
+
+    refs = {text: driver.put(giving(text)) for text in (b"one", b"two")}
+    assert len(set(refs.values())) == 2
+    for text in (b"two", b"one", b"two"):
+        driver.send(refs[text])
+        assert driver.outcome().outputs[0].data == text
+
+
+def test_progress_is_told(driver: Driver) -> None:
+    def work(attempt: Attempt) -> None:
+        attempt.count(rows_in=3, bytes_in=24)
+
+    driver.run(work)
+    sign = driver.progress[-1]
+    assert (sign.attempt, sign.rows, sign.size) == (1, 3, 24)
+    assert sign.memory > 1 << 20
+
+
+def test_a_silent_function_shows_that_it_lives(killer: Driver) -> None:
+    killer.send(killer.put(lambda attempt: signal.pause()))
+    killer.until(lambda: killer.progress)
+    assert killer.progress[0].attempt == 1
+
+
+def test_big_programs_tasks_and_outcomes_travel(driver: Driver) -> None:
+    blob, piece = os.urandom(BIG), os.urandom(60_000)
+
+    def echo(attempt: Attempt) -> None:
+        assert len(blob) == BIG
+        for output, data in attempt.inputs():
+            attempt.give(output.name, bytes(data))
+
+    inputs = tuple(Output(str(n), 0, len(piece), digest(piece), piece) for n in range(BIG // len(piece)))
+    outcome = driver.run(echo, inputs=inputs)
+    assert outcome.failure is None
+    assert outcome.outputs == inputs
+
+
+def test_what_is_printed_becomes_the_log_and_nothing_else(driver: Driver, capfd: pytest.CaptureFixture[str]) -> None:
+    def chat(attempt: Attempt) -> None:
+        print("to standard output")
+        print("to standard error", file=sys.stderr)
+        attempt.log("to the log")
+        sys.stdout.buffer.write(b"bytes without an end")
+
+    outcome = driver.run(chat)
+    assert sorted(outcome.logs) == [
+        "bytes without an end",
+        "to standard error",
+        "to standard output",
+        "to the log",
+    ]
+    assert driver.run(nothing).logs == ()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_logs_are_bounded(driver: Driver) -> None:
+    def chatter(attempt: Attempt) -> None:
+        for n in range(100_000):
+            print(n)
+        print("x" * 1_000_000)
+
+    logs = driver.run(chatter).logs
+    assert len(logs) == 201
+    assert logs[0] == "0"
+    assert "99801 lines dropped" in logs[100]
+    assert logs[-1].endswith("bytes cut")
+    assert len(logs[-1].encode()) <= 2048
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+    __repr__ = __str__
+
+
+class Unpicklable(Exception):
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__("holds a lambda")
+        self.trap = lambda: a + b
+
+
+def recurse(n: int = 0) -> int:
+    return recurse(n + 1) + 1
+
+
+def raising(error: BaseException) -> Callable[[Attempt], None]:
+    def work(attempt: Attempt) -> None:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "name", "words"),
+    [
+        (raising(ValueError("bad value 7")), "exception", "ValueError", "bad value 7"),
+        (raising(InputError("a.csv, row 3: not a number", "mend it")), "input", "InputError", "row 3"),
+        (raising(StorageError("cannot write b", "free space")), "storage", "StorageError", "cannot write b"),
+        (raising(OSError(errno.ENOSPC, "No space left on device")), "storage", "OSError", "No space"),
+        (
+            raising(FileNotFoundError(errno.ENOENT, "No such file", "x")),
+            "exception",
+            "FileNotFoundError",
+            "No such file",
+        ),
+        (raising(MemoryError("8 GB wanted")), "memory", "MemoryError", "8 GB"),
+        (raising(SystemExit(3)), "exception", "SystemExit", "sys.exit(3)"),
+        (raising(ExceptionGroup("two", [ValueError("one"), OSError("other")])), "exception", "ExceptionGroup", "two"),
+        (lambda attempt: recurse(), "exception", "RecursionError", "recursion"),
+        (lambda attempt: (_ for _ in ()).throw(Unspeakable()), "exception", "Unspeakable", "raised ValueError"),
+        (lambda attempt: (_ for _ in ()).throw(Unpicklable(1, 2)), "exception", "Unpicklable", "holds a lambda"),
+        (raising(ValueError("half a pair: \ud800")), "exception", "ValueError", "half a pair"),
+    ],
+)
+def test_a_failure_is_data_and_the_worker_goes_on(
+    driver: Driver, work: Callable[[Attempt], None], kind: str, name: str, words: str
+) -> None:
+    def leave_a_result_open(attempt: Attempt) -> None:
+        attempt.connection().execute("FROM range(100000)").fetchone()
+        work(attempt)
+
+    failure = driver.run(leave_a_result_open).failure
+    assert failure is not None
+    assert (failure.kind, failure.type.rpartition(".")[2]) == (kind, name)
+    assert words in failure.message
+    assert "shardwise/compute" not in failure.traceback
+    after = driver.run(
+        lambda attempt: attempt.give("n", str(attempt.connection().execute("SELECT 42").fetchall()).encode())
+    )
+    assert after.outputs[0].data == b"[(42,)]"
+    assert not driver.down
+
+
+def test_a_program_that_cannot_be_unpickled_is_a_failure(driver: Driver) -> None:
+    driver.send(driver.engine.put(b"cno_such_module\nf\n."))
+    failure = driver.outcome().failure
+    assert failure is not None
+    assert (failure.kind, failure.code) == ("exception", "E300")
+    assert "no_such_module" in failure.message
+
+
+# --- deaths --------------------------------------------------------------------------------------------------------
+
+
+def replaced(driver: Driver) -> SlotDown:
+    """Wait until a slot is down and another up that works; how the first went down."""
+    driver.until(lambda: driver.down and driver.up)
+    assert driver.run(say_where).failure is None
+    (down,) = driver.down
+    assert down.slot not in driver.up
+    return down
+
+
+def test_a_killed_worker_is_replaced(killer: Driver) -> None:
+    slot = killer.send(killer.put(run_for_ever))
+    pid = killer.up[slot].pid
+    killer.until(lambda: killer.progress)
+    killer.engine.kill(slot)
+    down = replaced(killer)
+    assert (down.slot, down.kind) == (slot, "killed")
+    assert gone(pid)
+    killer.engine.send(slot, b"{}")
+    killer.engine.kill(slot)
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (lambda attempt: os._exit(3), "exit status 3"),
+        (lambda attempt: ctypes.string_at(0), "SIGSEGV"),
+        (lambda attempt: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
+        (lambda attempt: os.abort(), "SIGABRT"),
+        (lambda attempt: os.kill(os.getpid(), signal.SIGTERM), "SIGTERM"),
+    ],
+    ids=["exit", "segfault", "sigkill", "abort", "sigterm"],
+)
+def test_a_crash_is_told_in_words(killer: Driver, work: Callable[[Attempt], None], words: str) -> None:
+    slot = killer.send(killer.put(work))
+    down = replaced(killer)
+    assert (down.slot, down.kind) == (slot, "crash")
+    assert words in down.reason
+
+
+def test_what_a_dying_worker_said_is_kept(killer: Driver) -> None:
+    def die(attempt: Attempt) -> None:
+        print("my last words")
+        ctypes.string_at(0)
+
+    killer.send(killer.put(die))
+    reason = replaced(killer).reason
+    assert "my last words" in reason
+    assert "Segmentation fault" in reason
+
+
+def test_an_idle_worker_killed_from_outside_is_replaced(killer: Driver) -> None:
+    (up,) = killer.up.values()
+    os.kill(up.pid, signal.SIGKILL)
+    assert replaced(killer).kind == "crash"
+
+
+def test_processes_that_a_function_started_die_with_its_worker(killer: Driver) -> None:
+    def start_another(attempt: Attempt) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        attempt.count(rows_in=child.pid)
+        signal.pause()
+
+    slot = killer.send(killer.put(start_another))
+    killer.until(lambda: killer.progress)
+    killer.engine.kill(slot)
+    assert replaced(killer).kind == "killed"
+    assert gone(killer.progress[0].rows)
+
+
+def test_a_forked_child_that_survives_does_not_hide_a_death(killer: Driver) -> None:
+    """It holds a copy of the worker's end of the socket."""
+
+    def fork_and_die(attempt: Attempt) -> None:
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            time.sleep(600)
+        attempt.count(rows_in=child)
+        os._exit(1)
+
+    killer.send(killer.put(fork_and_die))
+    try:
+        assert "exit status 1" in replaced(killer).reason
+    finally:
+        os.kill(killer.progress[0].rows, signal.SIGKILL)
+
+
+def test_two_hundred_tasks_survive_random_kills(killer: Driver) -> None:
+    engine = make_engine(killer.engine.name)
+    driver = Driver(engine, killer.directory)
+    dice = random.Random(7)
+    todo, done, running = list(range(200)), set(), {}
+    try:
+        engine.open(Want(3))
+        ref = driver.put(say_where)
+        deaths = 0
+        while len(done) < 200:
+            driver.wait()
+            for finished in driver.finished:
+                outcome = records.from_json(Outcome, finished.outcome)
+                assert outcome.task == running.pop(finished.slot)
+                assert outcome.task not in done
+                done.add(outcome.task)
+            driver.finished.clear()
+            for slot in [s for s in running if s not in driver.up]:
+                todo.append(running.pop(slot))
+            for slot in [s for s in driver.up if s not in running and todo]:
+                running[slot] = todo.pop()
+                driver.send(ref, slot, task=running[slot])
+            if dice.random() < 0.15 and deaths < 20 and driver.up:
+                deaths += 1
+                os.kill(dice.choice(list(driver.up.values())).pid, signal.SIGKILL)
+        assert done == set(range(200))
+        assert driver.down
+    finally:
+        engine.close()
+
+
+# --- closing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", [nothing, run_for_ever, hold_the_lock])
+def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -> None:
+    before = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
+    engine = make_engine(killer.engine.name)
+    driver = Driver(engine, killer.directory)
+    engine.open(Want(2))
+    driver.until(lambda: len(driver.up) == 2)
+    driver.send(driver.put(work))
+    driver.until(lambda: driver.progress or driver.finished)
+    pids = [up.pid for up in driver.up.values()]
+    engine.close()
+    engine.close()
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert engine.wait(0) == []
+    if before:
+        assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_close_before_the_workers_are_ready(killer: Driver) -> None:
+    engine = make_engine(killer.engine.name)
+    engine.open(Want(2))
+    engine.close()
+    assert len(psutil.Process().children()) == 1  # the fixture's own
+
+
+def test_close_without_open(driver: Driver) -> None:
+    make_engine(driver.engine.name).close()
+
+
+ORPHAN = """
+import sys, cloudpickle
+sys.path.insert(0, {tests!r})
+from conformance import test_engines as suite
+from pathlib import Path
+engine = suite.make_engine({engine!r})
+driver = suite.Driver(engine, Path({directory!r}))
+engine.open(suite.Want(2))
+driver.until(lambda: len(driver.up) == 2)
+driver.send(driver.put(suite.{work}))
+driver.until(lambda: driver.progress)
+print(*[up.pid for up in driver.up.values()], flush=True)
+driver.until(lambda: False)
+"""
+
+
+@pytest.mark.parametrize("engine", WITH_PROCESSES)
+@pytest.mark.parametrize("work", ["run_for_ever", "hold_the_lock"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_die_with_their_driver(engine: str, work: str, how: signal.Signals, tmp_path: Path) -> None:
+    tests = str(Path(__file__).parents[1])
+    script = ORPHAN.format(tests=tests, engine=engine, directory=str(tmp_path), work=work)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(pids) == 2
+        process.send_signal(how)
+    assert all(gone(pid) for pid in pids)

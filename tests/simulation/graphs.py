@@ -1,0 +1,52 @@
+"""Graphs of tasks of many shapes: for each task, which others it needs."""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+from shardwise.run.messages import Task
+
+Needs = list[tuple[int, ...]]
+
+
+def apart(count: int) -> Needs:
+    """Nobody needs anybody."""
+    return [()] * count
+
+
+def chain(count: int) -> Needs:
+    """Everybody needs the one before."""
+    return [(i - 1,) if i else () for i in range(count)]
+
+
+def tree(count: int) -> Needs:
+    """Leaves, and then merges of the two oldest that are not merged yet."""
+    needs = apart((count + 1) // 2)
+    loose = deque(range(len(needs)))
+    while len(loose) > 1:
+        needs.append((loose.popleft(), loose.popleft()))
+        loose.append(len(needs) - 1)
+    return needs
+
+
+def diamonds(count: int) -> Needs:
+    """One feeds two, which feed one, which feeds two."""
+    return [(i - i % 3,) if i % 3 else (i - 2, i - 1) if i else () for i in range(count)]
+
+
+def any_shape(count: int, chance: Random) -> Needs:
+    """Everybody needs up to four of those before."""
+    return [tuple(chance.sample(range(i), chance.randint(0, min(i, 4)))) for i in range(count)]
+
+
+def draw_graph(chance: Random) -> tuple[Task, ...]:
+    """A graph of up to 16 tasks; sometimes with its ids shuffled, so that lower ones need higher ones, too."""
+    count = chance.randint(0, 16)
+    shapes = [apart, chain, tree, diamonds, lambda count: any_shape(count, chance)]
+    needs = chance.choice(shapes)(count)
+    ids = list(range(len(needs)))
+    if chance.random() < 0.3:
+        chance.shuffle(ids)
+    tasks = [Task(ids[i], "stage", i, i + 1, tuple(ids[need] for need in needs[i])) for i in range(len(needs))]
+    return tuple(sorted(tasks, key=lambda task: task.id))

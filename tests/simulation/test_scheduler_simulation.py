@@ -1,0 +1,65 @@
+"""A thousand runs, each with its own faults. ``SHARDWISE_SEED=17 pytest tests/simulation -s`` shows run 17."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from simulation.world import World, draw_scenario
+
+RUNS = 1000
+GROUPS = 10
+ONE = os.environ.get("SHARDWISE_SEED")
+
+
+def play(seed: int, traced: bool = False) -> tuple[str, list[str]]:
+    world = World(draw_scenario(seed), seed, traced)
+    try:
+        return world.play().how, world.trace
+    except Exception as error:
+        again = f"SHARDWISE_SEED={seed} pytest tests/simulation -s"
+        raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\nto see it again: {again}") from error
+    finally:
+        if ONE is not None:
+            print(world.scenario, *world.trace, sep="\n")
+
+
+def digest(trace: list[str]) -> str:
+    return hashlib.blake2b("\n".join(trace).encode(), digest_size=16).hexdigest()
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_no_run_breaks_a_rule(group: int) -> None:
+    if ONE is not None:
+        play(int(ONE), traced=True)
+        return
+    ends = Counter(play(seed)[0] for seed in range(group, RUNS, GROUPS))
+    assert ends.keys() == {"done", "failed", "drained"}, f"the runs are not of all kinds: {ends}"
+
+
+def test_ten_runs_of_a_seed_give_one_trace() -> None:
+    for seed in (3, 14, 159):
+        traces = {digest(play(seed, traced=True)[1]) for _ in range(10)}
+        assert len(traces) == 1, f"seed {seed} gave {len(traces)} traces"
+
+
+def test_the_trace_does_not_depend_on_the_process() -> None:
+    seeds = range(20)
+    here = [digest(play(seed, traced=True)[1]) for seed in seeds]
+    assert len(set(here)) > len(here) // 2
+    script = (
+        "from simulation.test_scheduler_simulation import digest, play;"
+        f"print(*(digest(play(seed, traced=True)[1]) for seed in {list(seeds)}))"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    for hash_seed in ("0", "1", "4711"):
+        env = {key: value for key, value in os.environ.items() if key != "SHARDWISE_SEED"}
+        env |= {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == here, f"PYTHONHASHSEED={hash_seed} gives other traces"

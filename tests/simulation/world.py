@@ -1,0 +1,249 @@
+"""A whole run in virtual time, drawn from a seed: graph, slots, faults, a journal, and drivers that die."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from random import Random
+
+from shardwise.compute.task import Failure, TaskSpec
+from shardwise.engines import protocol
+from shardwise.engines.simulated import Faults, SimulatedEngine
+from shardwise.records import revive, to_json
+from shardwise.run import messages as m
+from shardwise.run.scheduler import Scheduler
+from simulation.graphs import draw_graph
+from simulation.referee import Referee, rule
+
+MOST_STEPS = 5_000
+DISK_FULL = Failure("storage", "OSError", "no space left on device")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    tasks: tuple[m.Task, ...]
+    budgets: m.Budgets = field(default_factory=m.Budgets)
+    faults: Faults = field(default_factory=Faults)
+    slots: int = 3
+    even: bool = False  # all attempts take equally long, so that messages meet
+    batches: bool = True  # all that is known goes to the scheduler at once, or one event at a time
+    commit_seconds: float = 0.0  # at most
+    commit_failures: float = 0.0
+    drain_at: float | None = None
+    crashes: tuple[int, ...] = ()  # after how many steps each driver dies
+
+
+def draw_scenario(seed: int) -> Scenario:
+    chance = Random(seed)
+
+    def now_and_then(most: float) -> float:
+        return chance.choice((0.0, 0.0, chance.random() * most))
+
+    faults = Faults(
+        exception=now_and_then(0.5),
+        input=chance.choice((0.0, 0.0, 0.0, 0.0, 0.05)),
+        storage=now_and_then(0.3),
+        crash=now_and_then(0.3),
+        memory=now_and_then(0.2),
+        engine=now_and_then(0.3),
+        hang=now_and_then(0.2),
+        mortality=chance.choice((0.0, 0.0, 0.0, 0.0, 0.3, 0.7, 1.0)),
+        lifetime=chance.choice((0.2, 3.0, 30.0)),
+        start=chance.choice((0.0, 1.0, 10.0)),
+        latency=chance.choice((0.0, 0.1, 3.0)),
+        duplicate=now_and_then(0.5),
+        hosts=chance.randint(1, 3),
+    )
+    generous = chance.random() < 0.4
+    budgets = m.Budgets(
+        **{
+            kind: 1000 if generous else chance.randint(0, 3)
+            for kind in ("exception", "crash", "timeout", "memory", "storage")
+        },
+        seconds=chance.uniform(1.0, 6.0) if faults.hang or chance.random() < 0.3 else None,
+    )
+    return Scenario(
+        tasks=draw_graph(chance),
+        budgets=budgets,
+        faults=faults,
+        slots=chance.randint(1, 6),
+        even=chance.random() < 0.3,
+        batches=chance.random() < 0.5,
+        commit_seconds=chance.choice((0.0, 0.5, 5.0)),
+        commit_failures=now_and_then(0.6),
+        drain_at=chance.uniform(0.0, 12.0) if chance.random() < 0.25 else None,
+        crashes=tuple(chance.randint(1, 40) for _ in range(chance.choice((0, 0, 1, 3)))),
+    )
+
+
+@dataclass
+class Journal:
+    """Takes commits, slowly and not always; outlives drivers."""
+
+    scenario: Scenario
+    chance: Random
+    committed: dict[int, int] = field(default_factory=dict)
+    under_way: list[tuple[float, int, int]] = field(default_factory=list)  # heap of (when, attempt, task)
+
+    def ask(self, now: float, command: m.Commit) -> None:
+        seconds = self.chance.random() * self.scenario.commit_seconds
+        heappush(self.under_way, (now + seconds, command.attempt, command.task))
+
+    def answers(self, now: float) -> list[m.Event]:
+        events: list[m.Event] = []
+        while self.under_way and self.under_way[0][0] <= now:
+            _, attempt, task = heappop(self.under_way)
+            if self.chance.random() < self.scenario.commit_failures:
+                events.append(m.CommitFailed(now, attempt, DISK_FULL))
+            else:
+                self._take(attempt, task)
+                events.append(m.Committed(now, attempt))
+        return events
+
+    def lose_driver(self) -> None:
+        """What was under way is in the journal, or it is not."""
+        for _, attempt, task in self.under_way:
+            if self.chance.random() < 0.5:
+                self._take(attempt, task)
+        self.under_way.clear()
+
+    def _take(self, attempt: int, task: int) -> None:
+        rule(task not in self.committed, f"task {task} was committed twice")
+        self.committed[task] = attempt
+
+
+class World:
+    """Plays a scenario through to its end. ``trace`` has every event and every answer, if ``traced``."""
+
+    def __init__(self, scenario: Scenario, seed: int, traced: bool = False) -> None:
+        self.scenario = scenario
+        self.chance = Random(seed)
+        self.journal = Journal(scenario, self.chance)
+        self.next_attempt = 0
+        self.ghosts: list[m.Event] = []  # messages for a driver that is dead
+        self.traced = traced
+        self.trace: list[str] = []
+
+    def play(self) -> m.Stop:
+        """Let drivers die as the scenario wants, and the last one live; whatever stopped it, a run without faults
+        must then finish the job."""
+        stop = None
+        for most_steps in self.scenario.crashes:
+            stop = stop or self._live(self.scenario, most_steps)
+        stop = stop or self._live(self.scenario, None)
+        assert stop is not None
+        if stop.how != "done":
+            calm = Scenario(self.scenario.tasks)
+            self.journal.scenario = calm
+            last = self._live(calm, None)
+            rule(last == m.Stop("done"), f"a run without faults ended with {last}")
+        rule(self.journal.committed.keys() == {task.id for task in self.scenario.tasks}, "tasks are missing")
+        return stop
+
+    def _live(self, scenario: Scenario, most_steps: int | None) -> m.Stop | None:
+        """The life of one driver; None if it died."""
+        life = Life(self, scenario)
+        for step in range(MOST_STEPS):
+            if life.scheduler.finished:
+                life.knock_after_stop()
+                return life.scheduler.stopped
+            if step == most_steps:
+                life.die()
+                return None
+            life.step()
+        raise AssertionError(f"the run does not end: {life.scheduler.counts}")
+
+
+class Life:
+    """A driver, from its start to its end."""
+
+    def __init__(self, world: World, scenario: Scenario) -> None:
+        self.world = world
+        self.scenario = scenario
+        done = world.journal.committed
+        tasks = [replace(task, done=task.id in done) for task in scenario.tasks]
+        self.scheduler = Scheduler(tasks, scenario.budgets, world.next_attempt)
+        self.referee = Referee({task.id: task for task in tasks}, scenario.budgets, dict(done), world.next_attempt)
+        self.engine = SimulatedEngine(scenario.slots, world.chance.getrandbits(32), self._seconds, scenario.faults)
+        self.engine.open(protocol.Want(scenario.slots))
+        self.wake: float | None = None
+        self.drain_at = scenario.drain_at
+        self._obey(self.scheduler.start(0.0))
+
+    def _seconds(self, spec: TaskSpec) -> float:
+        return 1.0 if self.scenario.even else 0.1 + (spec.task * 7919 + spec.attempt * 104729) % 1000 / 300
+
+    def step(self) -> None:
+        """Wait until something happens; tell the scheduler; do as it says."""
+        moments = [self.wake, self.drain_at, *(when for when, *_ in self.world.journal.under_way[:1])]
+        times = [at for at in moments if at is not None]
+        heard = self.engine.wait(max(0.0, min(times) - self.engine.clock()) if times else None)
+        now = self.engine.clock()
+        events: list[m.Event] = [translate(now, event) for event in heard]
+        events += self.world.journal.answers(now)
+        if self.world.ghosts and self.world.chance.random() < 0.2:
+            events.append(replace(self.world.ghosts.pop(), now=now))
+        if self.drain_at is not None and self.drain_at <= now:
+            self.drain_at = None
+            events.append(m.Drain(now))
+        if not events:
+            events.append(m.Tick(now))
+        self._tell(events)
+
+    def _tell(self, events: Sequence[m.Event]) -> None:
+        for batch in [events] if self.scenario.batches else [[event] for event in events]:
+            for event in batch:
+                self.referee.note(event)
+            commands = self.scheduler.handle(*batch)
+            if self.world.traced:
+                self.world.trace.append(f"{list(batch)}\n    -> {commands}")
+            self.scheduler.validate()
+            self.referee.check(commands)
+            self._obey(commands)
+
+    def _obey(self, commands: Sequence[m.Command]) -> None:
+        self.wake = None
+        for command in commands:
+            match command:
+                case m.Start(task, attempt, slot):
+                    spec = TaskSpec("run", "stage", task, attempt, "", 0, 1, "")
+                    self.engine.send(slot, to_json(spec).encode())
+                    self.world.next_attempt = max(self.world.next_attempt, attempt + 1)
+                case m.Commit():
+                    self.world.journal.ask(self.engine.clock(), command)
+                case m.Kill(slot, _):
+                    self.engine.kill(slot)
+                case m.Wake(at):
+                    self.wake = at
+
+    def die(self) -> None:
+        """Leave what is in the journal, and a few messages that nobody will have asked for."""
+        self.world.journal.lose_driver()
+        late = [translate(0.0, event) for event in self.engine.wait(2.0)]
+        self.world.ghosts = [event for event in late if isinstance(event, m.Succeeded | m.Failed)]
+        self.engine.close()
+
+    def knock_after_stop(self) -> None:
+        """Whatever comes after Stop is not answered."""
+        now = self.engine.clock()
+        late = [translate(now, event) for event in self.engine.wait(2.0)]
+        rule(self.scheduler.handle(*late, m.Tick(now), m.Drain(now)) == [], "commands after Stop")
+        rule(not self.world.journal.under_way, "a commit was left behind")
+        self.engine.close()
+        self.world.ghosts.clear()
+
+
+def translate(now: float, event: protocol.EngineEvent) -> m.Event:
+    match event:
+        case protocol.SlotUp(slot, host):
+            return m.SlotAdded(now, slot, host)
+        case protocol.SlotDown(slot, kind, reason):
+            return m.SlotLost(now, slot, kind, reason)
+        case protocol.Finished(slot, raw):
+            outcome = json.loads(raw)
+            if outcome["failure"] is None:
+                return m.Succeeded(now, slot, outcome["attempt"])
+            return m.Failed(now, slot, outcome["attempt"], revive(Failure, outcome["failure"]))
+    raise AssertionError(f"no driver expects {event}")
