@@ -119,10 +119,12 @@ class _LatinTerminal(_Terminal):
 
 
 def test_the_style_follows_the_stream(monkeypatch) -> None:
-    monkeypatch.setenv("COLUMNS", "99")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert style_of(io.StringIO()) == Style(None, ansi=False, ascii=True)
+    monkeypatch.setenv("COLUMNS", "99")
+    assert style_of(io.StringIO()) == Style(99, ansi=False, ascii=True)
     assert style_of(_Terminal()) == Style(99, ansi=True, ascii=False)
     assert style_of(_LatinTerminal()).ascii
     monkeypatch.setenv("NO_COLOR", "1")

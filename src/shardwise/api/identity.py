@@ -19,7 +19,7 @@ def job_document(work: Work, title: str, source: dict[str, Any] | None = None) -
     if source is None:
         return None
     return {
-        "title": title,
+        "summary": title,
         "version": __version__,
         "source": source,
         "operations": [_operation(op) for op in work.pipeline.operations],

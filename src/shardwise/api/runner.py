@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,18 +54,22 @@ class _Run:
         """Settle, plan, carry out, and hand over the answer."""
         end = reach(self.work, self.options.share, self.ledger)
         choice = _choice(self.work, self.options, end)
-        watcher = ProgressWatcher(Progress(self.options.progress))
+        progress = Progress(self.options.progress)
+        watcher = ProgressWatcher(progress)
         totals = _Totals()
-        with _lent(choice, self.options, self.ledger, watcher) as carry_out:
+        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher)) as lender:
+            carry_out = totals.counting(lender.carry_out)
             try:
                 if not self.work.settled:
-                    self._settle(end, totals.counting(carry_out))
+                    self._settle(end, carry_out)
                 self.ledger.begin(self.work)
-                made = self._carry_out(end, choice, totals.counting(carry_out))
+                made = self._carry_out(end, choice, carry_out)
                 self._finish(made, end)
             except ShardwiseError as error:
                 self.ledger.failed(error)
                 raise
+            finally:
+                progress.end()
         info = RunInfo(
             self.ledger.id,
             self.ledger.kept_at,
@@ -131,30 +135,36 @@ class _Totals:
         return counted
 
 
-@contextlib.contextmanager
-def _lent(choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> Iterator[CarryOut]:
-    """An engine, open only when a graph has something to do."""
-    engine: Any = None
-    driver: Driver | None = None
+class _Lender:
+    """An engine and its driver, opened when a graph has something to do."""
 
-    def carry_out(graph: Graph) -> dict[int, Any]:
-        nonlocal engine, driver
+    def __init__(self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> None:
+        self._choice = choice
+        self._options = options
+        self._ledger = ledger
+        self._watcher = watcher
+        self._driver: Driver | None = None
+
+    def carry_out(self, graph: Graph) -> dict[int, Any]:
+        """Commits of all tasks, by id."""
         if all(task.done for task in graph.tasks):
             return dict(graph.done)
-        if driver is None:
-            engine = make_engine(choice.engine)
-            engine.open(Want(choice.workers, choice.threads, choice.memory))
-            crashes = options.retries + 2
-            budgets = Budgets(options.retries, crashes, options.retries, options.retries, 2, options.timeout_seconds)
-            driver = Driver(engine, ledger, budgets, watcher, choice.threads, choice.memory)
-        return driver.run(graph)
+        if self._driver is None:
+            self._driver = self._open()
+        return self._driver.run(graph)
 
-    try:
-        yield carry_out
-    finally:
-        watcher.ended()
-        if engine is not None:
-            engine.close()
+    def _open(self) -> Driver:
+        choice, options = self._choice, self._options
+        engine = make_engine(choice.engine)
+        engine.open(Want(choice.workers, choice.threads, choice.memory))
+        again = options.retries
+        budgets = Budgets(again, again + 2, again, again, 2, options.timeout_seconds)
+        return Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory)
+
+    def close(self) -> None:
+        """Give the slots back."""
+        if self._driver is not None:
+            self._driver.engine.close()
 
 
 def reach(work: Work, share: float, ledger: RunLedger) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
@@ -22,27 +22,14 @@ from shardwise.run.view import RunView
 from shardwise.storage import open_store
 
 
-class Keeper(Protocol):
-    """What knows commits and can be read: a run directory, a view of one, or memory."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def url(self) -> str: ...
-
-    def committed(self, stage: str) -> list[Commit]: ...
-
-
 class RunLedger:
     """A run's ledger for one call of ``run`` or ``plan``. Passes the driver's calls on."""
 
-    def __init__(self, keeper: Any, kept_at: str, end_when_done: bool = True) -> None:
+    def __init__(self, keeper: Any, kept_at: str) -> None:
         self._keeper = keeper
         self.kept_at = kept_at
         self._done = getattr(keeper, "finished", None)
         self._worked = False
-        self._publish_at_end = end_when_done
 
     # --- for the driver --------------------------------------------------------------------------------------------
 
@@ -138,9 +125,15 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
     if document is None:
         document = _by_content(work, title)
     fresh = options.restart or bool(unknown(document) and options.run_dir is None)
-    url = options.run_dir or cache.run_dir(fingerprint(document)[:12])
+    url = options.run_dir or _default_place(document)
     with RunDirectory.open(url, document, restart=fresh) as directory:
         yield RunLedger(directory, directory.url)
+    if options.run_dir is None:
+        cache.prune(keep=[directory.id])
+
+
+def _default_place(document: dict[str, Any]) -> str:
+    return str(cache.runs_directory() / fingerprint(document)[:12])
 
 
 def _by_content(work: Work, title: str) -> dict[str, Any]:
@@ -151,7 +144,7 @@ def _by_content(work: Work, title: str) -> dict[str, Any]:
 def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """What is committed already, without taking or writing anything."""
     document = job_document(work, title)
-    url = options.run_dir or ("" if document is None else cache.run_dir(fingerprint(document)[:12]))
+    url = options.run_dir or ("" if document is None else _default_place(document))
     nothing = EphemeralLedger()
     if not url or options.restart:
         yield RunLedger(nothing, url)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from shardwise.cli.output import print_json, print_table, tell
+from shardwise.cli.output import print_json, print_table, put, tell
 from shardwise.sizes import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ def print_plan(job: Job, options: RunOptions) -> None:
     if options.as_json:
         print_json(plan.to_json())
     else:
-        click.echo(str(plan))
+        put(str(plan))
 
 
 def run_job(job: Job, options: RunOptions) -> Result:

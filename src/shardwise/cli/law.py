@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shardwise.cli.output import print_json, tell
+from shardwise.cli.output import print_json, put, tell
 from shardwise.cli.values import FRACTIONS, NUMBERS
 from shardwise.plan import laws
 from shardwise.plan.charts import Curve, check_chart_path, draw_speed_ups
@@ -141,7 +141,7 @@ def karp_flatt(speed_up: float, workers: int, as_json: bool) -> None:
         row = {"speed_up": speed_up, "workers": workers, "serial": serial, "limit": _number(limit)}
         print_json({"law": "karp-flatt", "rows": [row]})
         return
-    click.echo("Karp and Flatt (1990): serial fraction = (1 / S - 1 / N) / (1 - 1 / N)\n")
+    put("Karp and Flatt (1990): serial fraction = (1 / S - 1 / N) / (1 - 1 / N)\n")
     facts = [("serial fraction", format_percent(serial)), ("parallel fraction", format_percent(1 - serial))]
     if limit is not None:
         facts.append(("limit (Amdahl)", _times(limit)))
@@ -159,7 +159,7 @@ def _show(title: str, cases: Sequence[Case], workers: Sequence[int], chart: str 
     if as_json:
         print_json({"law": cases[0].law, "rows": rows})
     else:
-        click.echo(title + "\n")
+        put(title + "\n")
         if len(rows) == 1:
             _print_one(cases[0], workers[0])
         else:
@@ -198,7 +198,7 @@ def _print_one(case: Case, workers: int) -> None:
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, text in facts:
-        click.echo(f"{name.ljust(width)}  {text}")
+        put(f"{name.ljust(width)}  {text}")
 
 
 def _print_many(cases: Sequence[Case], workers: Sequence[int]) -> None:
@@ -220,7 +220,7 @@ def _print_many(cases: Sequence[Case], workers: Sequence[int]) -> None:
                 cells.setdefault(name, []).append(text)
     columns = [Column(name, texts, right=True) for name, texts in cells.items()]
     rules = frozenset(range(len(workers), len(cases) * len(workers), len(workers))) if len(workers) > 1 else frozenset()
-    click.echo(draw(columns, style_of(sys.stdout), keys=len(cases[0].shown) + 1, rules=rules))
+    put(draw(columns, style_of(sys.stdout), keys=len(cases[0].shown) + 1, rules=rules))
 
 
 def _fraction(value: float) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from shardwise._version import __version__
-from shardwise.errors import InternalError, Interrupted, ShardwiseError, StorageError, UsageError
+from shardwise.cli.output import tell
+from shardwise.errors import InternalError, Interrupted, ShardwiseError, UsageError
 
 COMMANDS = ("demo", "describe", "aggregate", "map", "run", "runs", "show", "logs", "law")
 """Each is the object ``command`` of the module of its name in this package, in the order of ``--help``."""
@@ -72,7 +73,6 @@ def main(args: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         status = cli.main(args=None if args is None else list(args), prog_name="shardwise", standalone_mode=False)
-        sys.stdout.flush()
     except BaseException as error:
         return _end(error)
     return status if isinstance(status, int) else 0
@@ -80,17 +80,21 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _end(error: BaseException) -> int:
     """Tell about an error on standard error; return the exit status."""
-    if isinstance(error, OSError) and _stdout_is_gone():
-        return 0  # such as `| head`: the reader has what it wanted
+    if isinstance(error, click.exceptions.Exit):
+        return int(error.exit_code)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
     if os.environ.get("SHARDWISE_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, click.exceptions.Exit):
-        return int(error.exit_code)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        tell(error.format_message())
+        return UsageError.exit_status
     known = _in_our_tree(error)
-    if known.message:
-        _complain(known)
+    tell(f"error[{known.code}]: {known.message}")
+    if known.fix:
+        tell(f"  fix: {known.fix}")
     return known.exit_status
 
 
@@ -99,9 +103,6 @@ def _in_our_tree(error: BaseException) -> ShardwiseError:
         return error
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return Interrupted("Interrupted.", "run the same command again: what was committed is not done twice")
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return UsageError("")
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "shardwise"
@@ -110,27 +111,6 @@ def _in_our_tree(error: BaseException) -> ShardwiseError:
         f"{type(error).__name__}: {error}",
         "this is a fault of Shardwise: please report it with what SHARDWISE_DEBUG=1 prints for the same command",
     )
-
-
-def _complain(error: ShardwiseError) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(f"error[{error.code}]: {error.message}", err=True)
-        if error.fix:
-            click.echo(f"  fix: {error.fix}", err=True)
-
-
-def _stdout_is_gone() -> bool:
-    """Whether standard output has no reader any more. Then the interpreter must not flush it again as it ends."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _complain(StorageError(f"Standard output cannot be written: {error.strerror}.", "free space where it goes"))
-        raise SystemExit(1) from None
-    return False
 
 
 if __name__ == "__main__":

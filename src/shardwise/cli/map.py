@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shardwise.cli.options import ReadOptions, RunOptions, read_options, run_options, sources_argument
+from shardwise.cli.options import FORMATS, ReadOptions, RunOptions, read_options, run_options, sources_argument
 from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @sources_argument
 @click.argument("function", metavar="FILE.py:FUNCTION")
 @click.option("-o", "--output", required=True, metavar="DIR", help="Directory to write into.")
-@click.option(
-    "--to", "form", type=click.Choice(["parquet", "csv", "ndjson", "ipc", "npy"]), help="Format of the output; parquet."
-)
+@click.option("--to", "form", type=click.Choice(FORMATS), help="Format of the output; parquet.")
 @click.option("--overwrite", is_flag=True, help="Replace what is in DIR.")
 @read_options
 @run_options

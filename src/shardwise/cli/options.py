@@ -13,6 +13,8 @@ from shardwise.cli.values import COUNT, DURATION, SHARE, SIZE
 
 Command = Callable[..., None]
 
+FORMATS = ("parquet", "csv", "ndjson", "ipc", "npy")
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -88,9 +90,7 @@ class ReadOptions:
 
 
 _READ_OPTIONS = (
-    click.option(
-        "--format", type=click.Choice(["parquet", "csv", "ndjson", "ipc", "npy"]), help="Else the suffix says."
-    ),
+    click.option("--format", type=click.Choice(FORMATS), help="Of the sources, where the suffix does not say it."),
     click.option("--delimiter", metavar="C", help=r"CSV: between fields; tab or \t for tabs."),
     click.option("--header/--no-header", default=None, help="CSV: whether the first record holds the names."),
     click.option("--quote", metavar="C", help='CSV: around fields; none for no quoting. Default ".'),

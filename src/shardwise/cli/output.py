@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from shardwise.errors import StorageError
 from shardwise.sizes import format_count
 
 if TYPE_CHECKING:
@@ -18,7 +21,38 @@ MOST_ROWS = 100
 
 def tell(line: str) -> None:
     """Say something that is not a result, on standard error."""
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """Print a part of the result on standard output.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written, as on a full disk.
+    click.exceptions.Exit
+        Its reader went away, such as ``head``: it has what it wanted, and nobody is to be told.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        raise click.exceptions.Exit(0) from None
+    except OSError as error:
+        _silence()
+        message = f"Standard output cannot be written: {error.strerror}."
+        raise StorageError(message, "free space where it goes, or send it elsewhere") from error
+
+
+def _silence() -> None:
+    """Lead standard output nowhere, so that the interpreter does not stumble over it again as it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def print_json(document: Any) -> None:
@@ -26,7 +60,7 @@ def print_json(document: Any) -> None:
     from shardwise.report.json_rows import dump
 
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    click.echo(dump(document, ascii_only=encoding != "utf8"))
+    put(dump(document, ascii_only=encoding != "utf8"))
 
 
 def print_table(table: pa.Table | list[dict[str, Any]], keys: int = 1) -> None:
@@ -37,7 +71,7 @@ def print_table(table: pa.Table | list[dict[str, Any]], keys: int = 1) -> None:
     shown = table[:MOST_ROWS] if sys.stdout.isatty() else table
     text = render(shown, style_of(sys.stdout), max(1, keys))
     if text:
-        click.echo(text)
+        put(text)
     if rows == 0:
         tell("(no rows)")
     elif len(shown) < rows:

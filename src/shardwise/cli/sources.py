@@ -51,15 +51,11 @@ def _format_of(sources: Sequence[str]) -> str:
     for file in expand(list(sources), tuple(known)):
         suffix = _suffix(file.url)
         if suffix not in known:
-            raise UsageError(
-                f"{file.url}: the name does not say the format.", "say it: --format csv, parquet, ndjson ..."
-            )
+            raise UsageError(f"{file.url}: the name does not say the format.", "say it: --format csv, parquet ...")
         found.setdefault(known[suffix], file.url)
     if len(found) > 1:
         listed = ", ".join(f"{kind} ({url})" for kind, url in found.items())
-        raise UsageError(
-            f"The sources have several formats: {listed}.", "give files of one format at a time, or --format"
-        )
+        raise UsageError(f"The sources have several formats: {listed}.", "give files of one format, or --format")
     return next(iter(found))
 
 

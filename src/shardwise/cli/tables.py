@@ -92,7 +92,7 @@ def _ipc(table: pa.Table, stream: IO[bytes]) -> None:
 
 
 def _csv(table: pa.Table, stream: IO[bytes]) -> None:
-    """A null is an empty field and an empty text is ``""``; lists and the like are JSON; floats have all their digits."""
+    """A null is an empty field and an empty text ``""``; lists and the like are JSON; floats have all their digits."""
     from shardwise.report.json_rows import json_values
 
     columns = [json_values(column) for column in table.columns]
@@ -130,9 +130,7 @@ def _npy(table: pa.Table, stream: IO[bytes]) -> None:
 
     for field in table.schema:
         if not (t.is_integer(field.type) or t.is_floating(field.type) or t.is_boolean(field.type)):
-            raise UsageError(
-                f"An .npy file holds numbers only; {field.name} is {field.type}.", "write .parquet instead"
-            )
+            raise UsageError(f"An .npy file holds numbers only; {field.name} is {field.type}.", "write .parquet")
     columns = [column.to_numpy() for column in table.columns]
     array = columns[0] if len(columns) == 1 else np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
     np.save(stream, array, allow_pickle=False)

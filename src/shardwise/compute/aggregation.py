@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from shardwise.compute.aggregates.grouped import GroupedAggregation
-from shardwise.compute.aggregates.kernel import State
 from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
 from shardwise.data.source import Batch
+
+if TYPE_CHECKING:
+    from shardwise.compute.aggregates.grouped import GroupedAggregation
+    from shardwise.compute.aggregates.kernel import State
 
 GATHERED_ROWS = 1_000_000
 """Rows of small batches that are aggregated in one query; exact states do not notice."""

@@ -17,6 +17,7 @@ from shardwise.compute.program import CARRIED
 from shardwise.compute.task import Metrics, Output, TaskSpec
 from shardwise.errors import InternalError, StorageError
 from shardwise.storage import DigestWriter, Store, digest, open_store
+from shardwise.storage.naming import attempt_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,6 +57,7 @@ class ActiveAttempt:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The worker's DuckDB connection; the same all through the attempt, closed when it ends."""
         if self._cursor is None:
+            os.makedirs(self._spill.rpartition("/")[0], exist_ok=True)  # noqa: PTH103  (hot; DuckDB makes one level only)
             self._cursor = lend_connection(self.spec.threads, self.spec.memory, self._spill)
         return self._cursor
 
@@ -64,7 +66,8 @@ class ActiveAttempt:
         """A new file of this attempt; durable, and an output, when the block ends without error."""
         if name in self._outputs:
             raise InternalError(f"output {name!r} of stage {self.spec.stage} was written twice")
-        writer = DigestWriter(self._store.open_write(name))
+        file = attempt_name(name, publish)
+        writer = DigestWriter(self._store.open_write(file))
         try:
             yield cast(IO[bytes], writer)
             writer.close()
@@ -72,7 +75,7 @@ class ActiveAttempt:
             with contextlib.suppress(OSError, StorageError, ValueError):
                 writer.close()
             with contextlib.suppress(OSError, StorageError):
-                self._store.delete(name)
+                self._store.delete(file)
             raise
         self._outputs[name] = Output(name, 0, writer.size, writer.digest, publish=publish)
 
@@ -162,8 +165,10 @@ class ActiveAttempt:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
             cursor.close()
-            if os.path.isdir(self._spill):  # noqa: PTH112  (hot; pathlib would cost more)
+            if os.path.isdir(self._spill):  # noqa: PTH112
                 forget_connection()
+            with contextlib.suppress(OSError):  # something was written there
+                os.rmdir(self._spill.rpartition("/")[0])  # noqa: PTH106
 
     @functools.cached_property
     def _store(self) -> Store:

@@ -79,7 +79,7 @@ def estimate(histogram: npt.NDArray[np.int64]) -> Floats:
         z = 0.5 * (z + seen[:, rank - 1])
     empty = unseen == REGISTERS
     z = z + REGISTERS * _sigma(np.where(empty, 0.0, unseen / REGISTERS))
-    return np.where(empty, 0.0, _ALPHA * REGISTERS * REGISTERS / z)
+    return np.where(empty, 0.0, _ALPHA * REGISTERS * REGISTERS / np.where(empty, 1.0, z))
 
 
 def _sigma(x: Floats) -> Floats:

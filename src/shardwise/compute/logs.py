@@ -62,7 +62,7 @@ class _Sink(io.RawIOBase):
     def __init__(self, add: Callable[[str], None], real: TextIO | None) -> None:
         self._add = add
         self._real = real
-        self._others = {t.ident for t in threading.enumerate()} - {threading.get_ident()}
+        self._others = {*threading.enumerate()} - {threading.current_thread()}
         self._partial = b""
 
     def writable(self) -> bool:
@@ -73,7 +73,7 @@ class _Sink(io.RawIOBase):
         return 2
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        if self._real is not None and threading.get_ident() in self._others:
+        if self._real is not None and threading.current_thread() in self._others:
             self._real.write(bytes(data).decode("utf-8", "replace"))
             return len(data)
         *whole, self._partial = (self._partial + bytes(data)).split(b"\n")

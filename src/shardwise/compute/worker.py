@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import NoReturn
 
 from shardwise import records
@@ -50,7 +51,11 @@ def main() -> NoReturn:
     _restore_environment()
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
-    Worker(connection, parent, Printed()).work()
+    try:
+        Worker(connection, parent, Printed()).work()
+    except BaseException:  # threads that a function left behind would keep a dying interpreter alive
+        traceback.print_exc()
+        end()
 
 
 class Worker:
@@ -65,6 +70,7 @@ class Worker:
         self._parent = parent
         self._printed = printed
         self._programs: dict[str, PickledProgram] = {}
+        self._pid = os.getpid()
         self._sending = threading.Lock()
         self._pulse: tuple[int, int, int] | None = None  # attempt, rows, bytes; None between attempts
 
@@ -92,6 +98,8 @@ class Worker:
         forget_peak_memory()
         self._pulse = (spec.attempt, 0, 0)
         outcome = execute(spec, self._programs.get(spec.program, _Unknown()), self._tell, capture=False)
+        if os.getpid() != self._pid:  # the function forked, and this is the child
+            os._exit(0)
         outcome = dataclasses.replace(outcome, logs=self._printed.take())
         payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
         with self._sending:

@@ -88,11 +88,11 @@ class InlineEngine:
 
         try:
             outcome = execute(spec, self._programs[spec.program], note, interruptible=True)
+            payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
         except KeyboardInterrupt:
             self._renew("interrupted by Ctrl-C")
             raise
         self._task = None
-        payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
         self._events += [*([latest] if latest.memory else []), Finished(self._slot, payload)]
 
     def _renew(self, reason: str) -> None:

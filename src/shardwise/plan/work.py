@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from shardwise.compute.aggregation import Aggregation
-from shardwise.compute.choose_aggregation import choose
-from shardwise.compute.description import describing
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
 
@@ -76,8 +74,10 @@ class Work:
         UsageError
             An aggregate does not suit its column.
         """
-        shape = self.pipeline.shape
+        from shardwise.compute.choose_aggregation import choose  # here, as jobs that only map need none of it
+        from shardwise.compute.description import describing
+
         if isinstance(self.target, DescribeTo):
-            return choose(self.pipeline, (), describing(shape.schema))
+            return choose(self.pipeline, (), describing(self.pipeline.shape.schema))
         assert isinstance(self.target, AggregateTo)
         return choose(self.pipeline, self.target.keys, self.target.aggregates)

@@ -12,7 +12,7 @@ from typing import Any
 from shardwise._version import __version__
 from shardwise.errors import DifferentJob, StorageError, UsageError
 from shardwise.run import history, output
-from shardwise.run.commits import Commit
+from shardwise.run.commits import Commit, Covered
 from shardwise.run.difference import difference
 from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.history import committed_line
@@ -148,6 +148,7 @@ class RunDirectory(RunView):
             A file is not what the attempt wrote, or the journal could not be written; nothing was committed.
         """
         self._claim()
+        self._journal.check_not_taken()  # or else its sweep would look like vanished files
         new = self._acceptable(commits)
         places = self._places()
         moves = [move for commit in new for move in places.moves(commit, self._base(commit))]
@@ -254,10 +255,10 @@ class RunDirectory(RunView):
 
     def _acceptable(self, commits: Sequence[Commit]) -> list[Commit]:
         """Those whose range is free, also of each other."""
-        trial: dict[str, history.Covered] = {}
+        trial: dict[str, Covered] = {}
         found = []
         for commit in commits:
-            taken = trial.setdefault(commit.stage, history.Covered())
+            taken = trial.setdefault(commit.stage, Covered())
             if self._history.is_free(commit) and taken.is_free(commit.first, commit.last):
                 taken.add(commit)
                 found.append(commit)

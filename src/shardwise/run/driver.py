@@ -285,7 +285,7 @@ class _Round:
         except RunIsTaken:
             raise
         except (StorageError, OSError) as error:
-            failure = Failure("storage", type(error).__name__, str(error), getattr(error, "fix", ""), "", StorageError.code)
+            failure = _storage_failure(error)
             now = driver.clock()
             return [messages.CommitFailed(now, attempt, failure) for attempt in group]
         for commit in lasting:
@@ -299,6 +299,11 @@ class _Round:
         assert flight.outcome is not None
         task = flight.task
         return Commit(self.graph.journal_name(task), task.first, task.last, attempt, flight.outcome.outputs, flight.outcome.metrics)
+
+
+def _storage_failure(error: StorageError | OSError) -> Failure:
+    message = error.message if isinstance(error, StorageError) else str(error)
+    return Failure("storage", type(error).__name__, message, getattr(error, "fix", ""), "", StorageError.code)
 
 
 def _name(task: messages.Task) -> str:

@@ -82,6 +82,11 @@ class Journal:
             self._store.rename(self.damaged, f"damaged/{self.damaged.rpartition('/')[2]}-{self._me['nonce']}")
             self.damaged = None
 
+    def check_not_taken(self) -> None:
+        """Raise RunIsTaken if another driver has put the next number."""
+        if self._store.exists(_name(self.next)):
+            raise self._taken(_name(self.next))
+
     def append(self, lines: Iterable[Line]) -> None:
         """Put the next segment.
 
@@ -105,7 +110,7 @@ class Journal:
         except (ValueError, IndexError):
             header = {}
         return RunIsTaken(
-            f"another driver ({describe(header)}) has taken over the run in {self._store.url}; this one commits no more",
+            f"another driver ({describe(header)}) has taken over the run in {self._store.url}; this one stops",
             "let the other one finish, or stop it and run the same command again",
         )
 

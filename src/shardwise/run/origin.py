@@ -83,9 +83,7 @@ def imports(code: CodeType) -> set[str]:
     found = set()
     level = 0
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "LOAD_CONST" and isinstance(instruction.argval, int):
-            level = instruction.argval
-        elif instruction.opname == "LOAD_SMALL_INT":
+        if instruction.opname.startswith("LOAD_") and isinstance(instruction.argval, int):
             level = instruction.argval
         elif instruction.opname == "IMPORT_NAME":
             found.add("" if level else instruction.argval.partition(".")[0])

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shardwise.compute.aggregates.kernel import Bounds, Part, Value
+from shardwise.compute.aggregates.base import Builtin, column_name, register
+from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
 from shardwise.compute.expressions import quote
 from shardwise.compute.hashing import hash_array
 from shardwise.compute.hyperloglog import RANKS, estimate, register_and_rank
@@ -21,6 +22,45 @@ if TYPE_CHECKING:
 
 _ROWS_AT_ONCE = 1 << 20
 _GROUPS_AT_ONCE = 1 << 12
+
+
+def approx_n_unique(column: str) -> Builtin:
+    """Estimate how many different values a column has.
+
+    Parameters
+    ----------
+    column : str
+        Of any type but unions.
+
+    Returns
+    -------
+    Builtin
+        For ``aggregate``. The result is an int64.
+
+    Notes
+    -----
+    HyperLogLog with 16384 registers: the standard error is 0.81 %, so two thirds of the estimates are within that and
+    19 of 20 within 1.6 %. Up to a hundred values the estimate is nearly always the exact number. A group takes about 20
+    bytes per register that it uses: at most as many as it has values, and at most 16384.
+
+    Nulls are skipped. NaN is a value (one), and -0.0 and 0.0 are one value. The estimate depends on the set of values
+    alone; their hashes are MurmurHash3 over canonical bytes.
+
+    References
+    ----------
+    P. Flajolet, E. Fusy, O. Gandouet, F. Meunier: HyperLogLog (AofA 2007). O. Ertl: New cardinality estimation
+    algorithms for HyperLogLog sketches (arXiv:1702.01284, 2017).
+
+    Examples
+    --------
+    >>> approx_n_unique("user").name
+    'approx_n_unique_user'
+    """
+    return Builtin("approx_n_unique", (column_name(column, "approx_n_unique"),))
+
+
+def _bind(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
+    return DistinctKernel(key, name, asked.columns[0])
 
 
 @dataclass(frozen=True)
@@ -74,7 +114,7 @@ class DistinctKernel:
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         side = sides[f"{self.key}_registers"]
-        owner = side["__group"].to_numpy().astype(np.int64)
+        owner = side[GROUP_ROW].to_numpy().astype(np.int64)
         ranks = side[f"{self.key}_rank"].to_numpy().astype(np.int64)
         order = np.argsort(owner, kind="stable")
         owner, ranks = owner[order], ranks[order]
@@ -90,3 +130,6 @@ def _estimates(
     cells = (owner[begin:end] - first) * RANKS + ranks[begin:end]
     histogram = np.bincount(cells, minlength=(last - first) * RANKS).reshape(last - first, RANKS)
     return np.rint(estimate(histogram)).astype(np.int64)
+
+
+register("approx_n_unique", approx_n_unique, _bind)

@@ -126,7 +126,7 @@ class Look:
             self._passed[column] = found
             self.experience.ranges[column] = found.widened()
         self._rows = row[0]
-        self.experience.bits = max(self.experience.bits, min(40, self._rows.bit_length()) if not self.keyed else 0)
+        self.experience.bits = max(self.experience.bits, min(40, self._rows.bit_length()))
 
 
 def _binade(size: float) -> int:

@@ -36,7 +36,7 @@ class Number:
     sql : str
         A DOUBLE where ``floating``, else an integer expression.
     bits : int
-        An integer's magnitude is at most 2**bits; 53 for doubles.
+        An integer's magnitude is at most 2**bits; a float has as many binary digits.
     scale : int
         Values are integers times 10**-scale.
     floating : bool
@@ -74,7 +74,7 @@ def number(column: str, kind: pa.DataType) -> Number | None:
     if types.is_float64(kind):
         return Number(column, name, 53, floating=True)
     if types.is_float32(kind):
-        return Number(column, f"{name}::DOUBLE", 53, floating=True)
+        return Number(column, f"{name}::DOUBLE", 24, floating=True)
     if types.is_boolean(kind):
         return Number(column, f"{name}::INTEGER", 1)
     if types.is_integer(kind):
@@ -102,35 +102,32 @@ def plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
 
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """A column of times: integer SQL in ticks, how many make one of the type's own unit, and the type of its mean."""
+    """A column of times: integer SQL, and the type of its mean, which counts ``up / down`` for each tick."""
 
     number: Number
-    per_unit: int
     mean: pa.DataType
+    up: int = 1
+    down: int = 1
 
 
 def ticks(column: str, kind: pa.DataType) -> Ticks | None:
     """Durations, dates, times and timestamps as integers; None for other types and for what DuckDB would round."""
     name, types = quoted(column), pa.types
-    if types.is_duration(kind):
-        return None if kind.unit == "ns" else Ticks(_whole(column, f"epoch_us({name})"), _micros(kind.unit), kind)
     if types.is_date(kind):
-        return Ticks(_whole(column, f"({name} - DATE '1970-01-01')::BIGINT"), 1, pa.timestamp("us"))
-    if types.is_time(kind) or types.is_timestamp(kind):
+        return Ticks(_whole(column, f"({name} - DATE '1970-01-01')::BIGINT"), pa.timestamp("us"), up=86_400 * 10**6)
+    if types.is_duration(kind) and kind.unit == "ns":
+        return None
+    if types.is_duration(kind) or types.is_time(kind) or types.is_timestamp(kind):
         if kind.unit == "ns":
-            return Ticks(_whole(column, f"epoch_ns({name})"), 1, kind)
-        return Ticks(_whole(column, f"epoch_us({name})"), _micros(kind.unit), kind)
+            return Ticks(_whole(column, f"epoch_ns({name})"), kind)
+        return Ticks(_whole(column, f"epoch_us({name})"), kind, down=10**6 // _PER_SECOND[kind.unit])
     return None
 
 
 def _whole(column: str, sql: str) -> Number:
     return Number(column, sql, 63)
-
-
-def _micros(unit: str) -> int:
-    return 10**6 // _PER_SECOND[unit]

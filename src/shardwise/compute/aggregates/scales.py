@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
-from shardwise.compute.buckets import SHIFT, key_value, middle_key, order_key_sql, tick_middle
-from shardwise.errors import UsageError
+from shardwise.compute.buckets import SHIFT, key_value, middle_key, order_key, order_key_sql, tick_middle
 
 _TICKS_SQL = {
     "s": "(epoch_us({0}) // 1000000)",
@@ -34,7 +34,10 @@ class Scale(Protocol):
         """Whether buckets have levels (ticks), or are fixed."""
 
     def extreme_sql(self, column: str) -> str:
-        """The value in the scale's domain, for min and max."""
+        """What to take min and max of."""
+
+    def exact(self, extreme: Any, bucket: int) -> Any:
+        """A min or max, and the bucket it is in, as a value of the scale's domain."""
 
     def bucket_sql(self, column: str, level: int) -> str:
         """The value's bucket, a BIGINT."""
@@ -46,36 +49,24 @@ class Scale(Protocol):
         """Values of the domain (or None) as an array of the type."""
 
 
-def scale_of(kind: pa.DataType, aggregate: str) -> Scale:
-    """Choose the scale for a column's type; refuse what has no distances.
+def scale_of(kind: pa.DataType) -> Scale | None:
+    """The scale for a column's type; None for types whose values have no distances.
 
-    Parameters
-    ----------
-    kind : pyarrow.DataType
-        Of the column.
-    aggregate : str
-        For the message.
-
-    Returns
-    -------
-    Scale
-        For the type.
-
-    Raises
-    ------
-    UsageError
-        The type is no number and no time.
+    Examples
+    --------
+    >>> scale_of(pa.int64())
+    NumberScale(kind=DataType(int64))
     """
     types = pa.types
-    if types.is_floating(kind):
+    if types.is_float32(kind) or types.is_float64(kind):
         return FloatScale(kind)
-    if types.is_integer(kind) or types.is_decimal(kind):
+    if types.is_integer(kind) or (types.is_decimal(kind) and 0 <= kind.scale <= kind.precision <= 38):
         return NumberScale(kind)
-    if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind):
-        return DurationScale(kind) if types.is_duration(kind) else TickScale(kind)
-    raise UsageError(
-        f"{aggregate} needs a column of numbers, dates or times, not {kind}", "cast the column first, or choose another"
-    )
+    if types.is_duration(kind):
+        return DurationScale(kind)
+    if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind):
+        return TickScale(kind)
+    return None
 
 
 @dataclass(frozen=True)
@@ -86,10 +77,15 @@ class FloatScale:
     has_levels = False
 
     def extreme_sql(self, column: str) -> str:
-        return order_key_sql(f"CAST({column} AS DOUBLE)")
+        return column
+
+    def exact(self, extreme: Any, bucket: int) -> int:
+        if extreme == 0:  # DuckDB takes either zero, as they are equal
+            return -1 if bucket < 0 else 0
+        return int(order_key(np.array([extreme], np.float64))[0])
 
     def bucket_sql(self, column: str, level: int) -> str:
-        return f"({self.extreme_sql(column)}) >> {SHIFT}"
+        return f"{order_key_sql(f'CAST({column} AS DOUBLE)')} >> {SHIFT}"
 
     def middle(self, bucket: int, level: int) -> int:
         return middle_key(bucket)
@@ -108,8 +104,11 @@ class NumberScale:
     def extreme_sql(self, column: str) -> str:
         return column
 
+    def exact(self, extreme: Any, bucket: int) -> Any:
+        return extreme
+
     def bucket_sql(self, column: str, level: int) -> str:
-        return f"({order_key_sql(f'CAST({self.extreme_sql(column)} AS DOUBLE)')}) >> {SHIFT}"
+        return f"{order_key_sql(f'CAST({self.extreme_sql(column)} AS DOUBLE)')} >> {SHIFT}"
 
     def middle(self, bucket: int, level: int) -> Any:
         if bucket < 0:
@@ -148,6 +147,9 @@ class TickScale:
         if pa.types.is_date(self.kind):
             return f"({column} - DATE '1970-01-01')"
         return _TICKS_SQL[self.kind.unit].format(column)
+
+    def exact(self, extreme: Any, bucket: int) -> Any:
+        return extreme
 
     def bucket_sql(self, column: str, level: int) -> str:
         return f"{self.extreme_sql(column)} >> {level}"

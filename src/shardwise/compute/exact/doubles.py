@@ -40,9 +40,9 @@ class Term:
     level: int = 0
 
 
-def column_term(sql: str, low: int, top: int) -> Term:
-    """A column as stored: a double of at least 2**low is a multiple of 2**(low - 52), and all are of 2**-1074."""
-    return Term(sql, low, top, max(low - 52, LEAST))
+def column_term(sql: str, low: int, top: int, digits: int = 53) -> Term:
+    """A column as stored, in ``digits`` binary digits: what is at least 2**low is a multiple of 2**(low - 52)."""
+    return Term(sql, low, top, max(low - digits + 1, LEAST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ DuckDB leaves sums in two raw forms, which `settle` turns into limbs:
 
 * ``<prefix>__h<unit>``: a HUGEINT in units of 2**unit, unit a multiple of 40;
 * ``<prefix>__d<shift><quantum>``: a double, a multiple of 2**quantum below 2**(quantum + 53), times 2**shift.
+
+Several raw sums of one prefix add up; ``x<number>`` behind the name keeps them apart.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _MASK = np.int64((1 << LIMB) - 1)
 _BIAS = 5000  # keeps signs out of names: exponents lie in [-5000, 5000)
 _LIMB_BIAS = 500
 
-_RAW = re.compile(r"^(?P<prefix>.*)__(?:h(?P<unit>\d{4})|d(?P<shift>\d{4})(?P<quantum>\d{4}))$", re.DOTALL)
+_RAW = re.compile(r"^(?P<prefix>.*)__(?:h(?P<unit>\d{4})|d(?P<shift>\d{4})(?P<quantum>\d{4}))(?:x\d+)?$", re.DOTALL)
 _LIMB = re.compile(r"^(?P<prefix>.*)_w(?P<j>\d{3})$", re.DOTALL)
 
 

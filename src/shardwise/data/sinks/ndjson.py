@@ -65,6 +65,9 @@ class NdjsonFileWriter(Writer):
     def _finish(self) -> None:
         self._con.close()
 
+    def _abandon(self) -> None:
+        self._con.close()
+
 
 def json_sql(value: str, kind: pa.DataType, depth: int = 0) -> str | None:
     """Write an SQL expression for the JSON text of ``value``, never NULL; None where a type has no form."""

@@ -67,3 +67,6 @@ class NpyFileWriter(Writer):
         self._body.seek(0)
         shutil.copyfileobj(self._body, self.file, 1 << 20)
         self._body.close()
+
+    def _abandon(self) -> None:
+        self._body.close()

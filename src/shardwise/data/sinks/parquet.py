@@ -76,3 +76,6 @@ class ParquetFileWriter(Writer):
 
     def _finish(self) -> None:
         self._parquet.close()
+
+    def _abandon(self) -> None:
+        self._parquet.is_open = False  # its destructor would write a footer

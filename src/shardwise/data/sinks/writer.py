@@ -65,6 +65,9 @@ class Writer:
     def _finish(self) -> None:
         """Write what stands after the last batch."""
 
+    def _abandon(self) -> None:
+        """Let go of what is held, without completing the file."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -73,7 +76,9 @@ class Writer:
     ) -> None:
         if kind is None:
             self.close()
-        elif self._owned:
+            return
+        self._abandon()
+        if self._owned:
             self.file.close()
 
 

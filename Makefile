@@ -1,0 +1,33 @@
+# make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= auto
+
+.PHONY: demo test check format lint types clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,demo]"
+	touch $@
+
+demo: .venv/ready
+	@$(BIN)/shardwise demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+check: .venv/ready lint types test
+
+lint: .venv/ready
+	$(BIN)/ruff format --check src tests examples benchmarks
+	$(BIN)/ruff check src tests examples benchmarks
+
+format: .venv/ready
+	$(BIN)/ruff format src tests examples benchmarks
+	$(BIN)/ruff check --fix src tests examples benchmarks
+
+types: .venv/ready
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from shardwise import records
+from shardwise.compute.task import Metrics, Output
+from shardwise.errors import RunIsTaken, StorageError
+from shardwise.run.commits import Commit, Covered
+from shardwise.run.history import History, committed_line
+from shardwise.run.journal import Journal, Line
+from shardwise.storage import LocalStore, Store, open_store
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return LocalStore(str(tmp_path)) if request.param == "local" else open_store(f"memory://{uuid.uuid4().hex}")
+
+
+LINES = [Line("plan", 1.5, {"a": [1, "\N{SNOWMAN}\u2028\n"]}), Line("retry", 2.5, {"kind": "crash"})]
+
+
+def written(store: Store, segments: int) -> Journal:
+    journal = Journal(store)
+    for number in range(segments):
+        journal.append([Line("note", float(number), {"number": number}), *LINES])
+    return journal
+
+
+def test_lines_come_back_in_order(store: Store) -> None:
+    written(store, 12)
+    journal = Journal(store)
+    lines = journal.load()
+    assert lines[1:3] == LINES
+    assert [line.data["number"] for line in lines if line.kind == "note"] == list(range(12))
+    assert journal.next == 12
+    assert Journal(open_store(store.url + "/empty")).load() == []
+
+
+def test_whoever_loses_a_number_stops(store: Store) -> None:
+    first = written(store, 1)
+    second = Journal(store)
+    second.load()
+    second.append(LINES)
+    before = store.get("journal/00000001.jsonl")
+    with pytest.raises(RunIsTaken, match="process "):
+        first.append([])
+    assert store.get("journal/00000001.jsonl") == before
+    assert not store.exists("journal/00000002.jsonl")
+
+
+def test_a_put_whose_reply_was_lost_was_a_put(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(store)
+    put = store.put_if_absent
+    monkeypatch.setattr(store, "put_if_absent", lambda name, data: put(name, data) and False)
+    journal.append(LINES)
+    assert Journal(store).load() == LINES
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[:-1], lambda d: b"", lambda d: d.replace(b"crash", b"crush"), lambda d: d[:40]]
+)
+def test_a_damaged_last_segment_is_dropped_and_its_number_used_again(store: Store, damage: object) -> None:
+    written(store, 3)
+    name = "journal/00000002.jsonl"
+    store.put(name, damage(store.get(name)))  # type: ignore[operator]
+    journal = Journal(store)
+    assert len(journal.load()) == 6
+    assert (journal.damaged, journal.next) == (name, 2)
+    assert store.exists(name)  # reading changes nothing
+    journal.set_aside_damaged()
+    journal.append(LINES)
+    assert len(Journal(store).load()) == 8
+    assert len(store.list("damaged")) == 1
+
+
+def test_damage_in_the_middle_is_reported(store: Store) -> None:
+    written(store, 3)
+    name = "journal/00000001.jsonl"
+    whole = store.get(name)
+    store.put(name, whole[:-1])
+    with pytest.raises(StorageError, match="00000001.jsonl is damaged"):
+        Journal(store).load()
+    store.put(name, store.get("journal/00000002.jsonl"))  # a good segment in the wrong place
+    with pytest.raises(StorageError, match="00000001.jsonl is damaged"):
+        Journal(store).load()
+    store.delete(name)
+    with pytest.raises(StorageError, match="00000001.jsonl is missing"):
+        Journal(store).load()
+    store.put(name, whole)
+    assert len(Journal(store).load()) == 9
+
+
+def commit(first: int, last: int, attempt: int, stage: str = "s") -> Commit:
+    return Commit(stage, first, last, attempt, (Output("o", 1, 3, "d", data=b"\0\1\xff"),), Metrics(seconds=0.25))
+
+
+def test_history_is_the_fold_of_the_lines() -> None:
+    begun = Line("begun", 1.0, {"id": "i", "job": {"a": 1}})
+    opened = Line("opened", 2.0, {"epoch": 1})
+    lines = [begun, opened, committed_line(commit(4, 8, 1), "", 3.0), committed_line(commit(0, 4, 2), "/out", 4.0)]
+    history = History(lines)
+    assert history.commits() == [commit(0, 4, 2), commit(4, 8, 1)]
+    assert (history.id, history.job, history.epoch, history.at) == ("i", {"a": 1}, 1, 4.0)
+    history.apply(committed_line(commit(2, 6, 3), "", 5.0))
+    assert history.commits() == [commit(0, 4, 2), commit(4, 8, 1)]
+    history.apply(Line("finished", 6.0, {"seconds": 1}))
+    history.apply(Line("dropped", 7.0, {"attempts": [2, 99]}))
+    assert history.finished is None
+    assert history.commits() == [commit(4, 8, 1)]
+    history.apply(committed_line(commit(0, 3, 5), "", 8.0))
+    assert history.commits() == [commit(0, 3, 5), commit(4, 8, 1)]
+    history.apply(begun)
+    assert history.commits() == []
+
+
+def test_a_commit_survives_json() -> None:
+    line = committed_line(commit(0, 4, 1 << 40 | 3), "", 1.0)
+    assert records.revive(Commit, line.data["commit"]) == commit(0, 4, 1 << 40 | 3)
+
+
+def test_empty_ranges_count_once() -> None:
+    covered = Covered()
+    assert covered.is_free(0, 0)
+    covered.add(commit(0, 0, 1))
+    assert not covered.is_free(0, 0)
+    assert covered.is_free(0, 4)
