@@ -33,7 +33,7 @@ def parse_size(text: str) -> int:
     scale = (_DECIMAL | _BINARY).get(unit.upper().removesuffix("B"))
     size = math.floor(value * scale) if scale else 0
     if size < 1:
-        raise UsageError(f"{text!r} is not a size.", "write for example 4GB, 512MiB or 250k")
+        raise UsageError(f"{text!r} is not a size", "write for example 4GB, 512MiB or 250k")
     return size
 
 
@@ -50,7 +50,7 @@ def parse_count(text: str) -> int:
     scale = _DECIMAL.get(unit.upper())
     count = value * scale if scale else 0.5
     if count != int(count):
-        raise UsageError(f"{text!r} is not a whole number.", fix)
+        raise UsageError(f"{text!r} is not a whole number", fix)
     return int(count)
 
 
@@ -65,10 +65,10 @@ def parse_share(text: str) -> float:
     fix = "write for example 1% or 0.01"
     value, unit = _split(text, "share", fix)
     if unit not in ("", "%"):
-        raise UsageError(f"{text!r} is not a share.", fix)
+        raise UsageError(f"{text!r} is not a share", fix)
     share = value / 100 if unit else value
     if not 0 < share <= 1:
-        raise UsageError(f"{text!r} is not a share: it lies above 0 and at most at 100 %.", fix)
+        raise UsageError(f"{text!r} is not a share: it lies above 0 and at most at 100 %", fix)
     return share
 
 
@@ -85,10 +85,10 @@ def parse_duration(text: str) -> float:
     rest = re.sub(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)\s*", "", text.strip().lower())
     units = [unit or "s" for _, unit in parts]
     if not parts or rest or any(unit not in _SECONDS for unit in units):
-        raise UsageError(f"{text!r} is not a duration.", fix)
+        raise UsageError(f"{text!r} is not a duration", fix)
     seconds = sum(float(number) * _SECONDS[unit] for (number, _), unit in zip(parts, units, strict=True))
     if not seconds > 0:
-        raise UsageError(f"{text!r} is no time at all.", fix)
+        raise UsageError(f"{text!r} is no time at all", fix)
     return float(seconds)
 
 
@@ -164,7 +164,7 @@ def format_percent(share: float, digits: int = 1) -> str:
 def _split(text: str, what: str, fix: str) -> tuple[float, str]:
     match = _NUMBER.match(text)
     if not match:
-        raise UsageError(f"{text!r} is not a {what}.", fix)
+        raise UsageError(f"{text!r} is not a {what}", fix)
     number = match[1].replace("_", "")
     return (float(number) if "." in number else int(number)), match[2]
 

@@ -16,6 +16,7 @@ from shardwise.cli import main as cli
 from shardwise.errors import ExpressionError, FunctionError, InputError, MissingExtra, ShardwiseError
 
 ROOT = str(Path(shardwise.__path__[0]).parent)
+HERE = {**os.environ, "PYTHONPATH": ROOT}
 
 
 def shardwise_command(*args: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +35,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": ROOT},
+        env=HERE,
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -53,7 +54,7 @@ def test_law_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": ROOT},
+        env=HERE,
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -122,7 +123,7 @@ def test_errors_end_with_their_status(
     if isinstance(error, ShardwiseError):
         assert err == f"error[{error.code}]: {error.message}\n  fix: {error.fix}\n"
     else:
-        assert err.lstrip("\n").startswith("error[E700]: Interrupted.\n  fix: ")
+        assert err.lstrip("\n").startswith("error[E700]: interrupted\n  fix: ")
 
 
 def test_a_fault_of_ours_shows_its_traceback_only_when_asked(
@@ -149,9 +150,8 @@ def test_json_on_standard_output_is_one_document() -> None:
 
 def test_a_reader_that_has_enough_is_no_error() -> None:
     command = f"{sys.executable} -m shardwise.cli.main law amdahl --parallel 0.8 --workers 1..9000; echo $? >&2"
-    environment = {**os.environ, "PYTHONPATH": ROOT}
     result = subprocess.run(
-        ["bash", "-c", f"({command}) | head -n 1"], capture_output=True, text=True, env=environment, check=False
+        ["bash", "-c", f"({command}) | head -n 1"], capture_output=True, text=True, env=HERE, check=False
     )
     assert result.stderr == "0\n"
     assert result.stdout.startswith("Amdahl")
@@ -162,10 +162,10 @@ def test_a_full_disk_behind_standard_output_is_told() -> None:
     with open("/dev/full", "w") as full:
         result = subprocess.run(
             [sys.executable, "-m", "shardwise.cli.main", "law", "amdahl", "--parallel", "0.8", "--workers", "1"],
-            stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ROOT}, check=False,
+            stdout=full, stderr=subprocess.PIPE, text=True, env=HERE, check=False,
         )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr.startswith("error[E500]: Standard output cannot be written: No space left")
+    assert result.stderr.startswith("error[E500]: standard output cannot be written: No space left")
 
 
 def test_a_terminal_without_unicode_gets_escapes() -> None:

@@ -23,7 +23,7 @@ def test_a_refusal_names_the_option() -> None:
     assert CliRunner().invoke(command, ["--memory", "2GiB"]).stdout == f"{2 * 2**30}\n"
     error = CliRunner().invoke(command, ["--memory", "lots"]).exception
     assert isinstance(error, UsageError)
-    assert error.message == "--memory: 'lots' is not a size."
+    assert error.message == "--memory: 'lots' is not a size"
 
 
 @pytest.mark.parametrize("text", ["", "a", "1..", "..4", "1:2", "1..4:0", "1..4:x", "0..4:x2", "1,,2"])

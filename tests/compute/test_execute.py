@@ -87,7 +87,7 @@ def test_pyarrow_writes_into_an_output(spec: TaskSpec) -> None:
 def test_a_broken_write_leaves_neither_output_nor_file(spec: TaskSpec) -> None:
     def write(attempt: Attempt) -> None:
         try:
-            with attempt.write("a") as file:
+            with attempt.write("a", publish="a.csv") as file:
                 file.write(b"half")
                 raise ValueError
         except ValueError:
@@ -212,7 +212,9 @@ def test_the_connection_is_set_up_as_the_task_says(tmp_path: Path) -> None:
 
     def look(attempt: Attempt) -> None:
         names = ["threads", "memory_limit", "TimeZone", "temp_directory", "autoload_known_extensions"]
-        (row,) = attempt.connection().execute(f"SELECT {', '.join(f'current_setting({n!r})' for n in names)}").fetchall()
+        (row,) = (
+            attempt.connection().execute(f"SELECT {', '.join(f'current_setting({n!r})' for n in names)}").fetchall()
+        )
         seen.append(row)
         assert attempt.connection() is attempt.connection()
 
@@ -221,9 +223,9 @@ def test_the_connection_is_set_up_as_the_task_says(tmp_path: Path) -> None:
         done(TaskSpec("r", "s", 0, number, "ref", 0, 1, directory, threads=threads, memory=memory), look)
     default = seen[0][1]
     assert seen == [
-        (1, default, "UTC", str(tmp_path / "0" / "spill"), False),
-        (3, "512.0 MiB", "UTC", str(tmp_path / "1" / "spill"), False),
-        (2, default, "UTC", str(tmp_path / "2" / "spill"), False),
+        (1, default, "UTC", str(tmp_path / "0" / "_spill"), False),
+        (3, "512.0 MiB", "UTC", str(tmp_path / "1" / "_spill"), False),
+        (2, default, "UTC", str(tmp_path / "2" / "_spill"), False),
     ]
 
 
@@ -241,10 +243,11 @@ def test_what_is_spilled_is_gone_after_the_attempt(spec: TaskSpec) -> None:
 
     def sort(attempt: Attempt) -> None:
         rows = attempt.connection().execute(
-            "CREATE TEMP TABLE t AS SELECT hash(range) h, range::VARCHAR || repeat('x', 30) s FROM range(1500000) ORDER BY h"
+            "CREATE TEMP TABLE t AS "
+            "SELECT hash(range) h, range::VARCHAR || repeat('x', 30) s FROM range(1500000) ORDER BY h"
         )
         assert rows.fetchall() == [(1_500_000,)]
-        assert Path(spec.directory, "spill").is_dir()
+        assert Path(spec.directory, "_spill").is_dir()
 
     done(small, sort)
     assert not Path(spec.directory).exists()
@@ -254,7 +257,8 @@ def test_what_is_spilled_is_gone_after_the_attempt(spec: TaskSpec) -> None:
 def test_too_little_memory_is_a_failure_of_that_kind(spec: TaskSpec) -> None:
     small = TaskSpec("r", "s", 0, 1, "ref", 0, 1, spec.directory, memory=20 << 20)
     kind, message = failed(
-        small, lambda a: a.connection().execute("SELECT list(range ORDER BY hash(range)) FROM range(5000000)").fetchall()
+        small,
+        lambda a: a.connection().execute("SELECT list(range ORDER BY hash(range)) FROM range(5000000)").fetchall(),
     )
     assert kind == "memory"
     assert "Out of Memory" in message

@@ -25,6 +25,7 @@ from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, 
 from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
 from shardwise.storage import digest
+from shardwise.storage.naming import attempt_name
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -198,7 +199,7 @@ def test_an_outcome_names_its_task_and_what_it_cost(driver: Driver) -> None:
     outcome = driver.run(work, task=5)
     assert (outcome.task, outcome.attempt, outcome.failure) == (5, driver.attempts, None)
     assert outcome.outputs == (Output("a.bin", 7, 100, digest(b"x" * 100), publish="part-0.bin"),)
-    assert (driver.directory / "1" / "a.bin").read_bytes() == b"x" * 100
+    assert (driver.directory / "1" / attempt_name("a.bin", "part-0.bin")).read_bytes() == b"x" * 100
     metrics = outcome.metrics
     assert (metrics.rows_in, metrics.bytes_in, metrics.batches, metrics.bytes_out) == (10, 80, 2, 100)
     assert metrics.seconds >= metrics.read_seconds > 0
@@ -442,6 +443,17 @@ def test_processes_that_a_function_started_die_with_its_worker(killer: Driver) -
     killer.until(lambda: killer.progress)
     killer.engine.kill(slot)
     assert replaced(killer).kind == "killed"
+    assert gone(killer.progress[0].rows)
+
+
+def test_processes_that_a_function_started_die_though_their_worker_crashed(killer: Driver) -> None:
+    def start_another_and_die(attempt: Attempt) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        attempt.count(rows_in=child.pid)
+        os._exit(1)
+
+    killer.send(killer.put(start_another_and_die))
+    assert replaced(killer).kind == "crash"
     assert gone(killer.progress[0].rows)
 
 

@@ -89,7 +89,7 @@ def test_bytes_do_not_depend_on_how_rows_are_held(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_pages_do_not_depend_on_chunks(kind: str) -> None:
-    table = pa.table({"x": np.random.default_rng(0).random(20_000), "s": [f"text {k % 999}" for k in range(20_000)]})
+    table = pa.table({"x": np.random.default_rng(0).random(20_000), "s": ["x" * 100 + str(k) for k in range(20_000)]})
     pieces = pa.concat_tables([table.slice(start, 777) for start in range(0, 20_000, 777)])
     assert written(kind, table.schema, table) == written(kind, table.schema, pieces)
 
@@ -194,6 +194,19 @@ def test_nested_tables_come_back() -> None:
     )
     for kind in ("parquet", "ipc"):
         assert reread(kind, written(kind, table.schema, table)).to_pylist() == table.to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "ipc", "ndjson"])
+def test_dictionaries_are_written_as_their_values_however_deep(kind: str) -> None:
+    inner = pa.array(["x", "y", "x"])
+    one = pa.table(
+        {"l": pa.ListArray.from_arrays([0, 2, 3], inner), "r": pa.StructArray.from_arrays([inner[:2]], ["k"])}
+    )
+    coded = inner.dictionary_encode()
+    two = pa.table(
+        {"l": pa.ListArray.from_arrays([0, 2, 3], coded), "r": pa.StructArray.from_arrays([coded[:2]], ["k"])}
+    )
+    assert written(kind, two.schema, two, two.slice(1)) == written(kind, one.schema, one, one.slice(1))
 
 
 # --- CSV

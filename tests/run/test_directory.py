@@ -22,7 +22,7 @@ from shardwise.errors import DifferentJob, RunIsTaken, StorageError, UsageError
 from shardwise.run.directory import Commit, RunDirectory
 from shardwise.run.lock import Lock
 from shardwise.run.output import begin_output, finish_output
-from shardwise.storage import Store, digest, open_store
+from shardwise.storage import digest, open_store
 from shardwise.storage.naming import attempt_name
 
 JOB: dict[str, Any] = {
@@ -434,19 +434,25 @@ def carry_through(work: Path, promised: set[tuple[int, int]]) -> None:
 def test_a_publication_that_fails_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path / "run")
     run = RunDirectory.open(url, JOB)
-    store: Store = run._store
+    rename_many = run._store.rename_many
 
-    def refuse(old: str, new: str) -> None:
+    def refuse(pairs: list[tuple[str, str]]) -> None:
+        rename_many(pairs[:1])
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "rename", refuse)
-        assert len(run.commit([attempt(run, 0, 4)])) == 1  # the journal has it: it is committed
+        patch.setattr(run._store, "rename_many", refuse)
+        group = [attempt(run, first, first + 4) for first in (0, 4, 8)]
+        assert len(run.commit(group)) == 3  # the journal has them: they are committed
         with pytest.raises(StorageError, match="full"):
             run.finish({})
     run.close()
-    with RunDirectory.open(url, JOB) as run:
-        assert open_store(url).get(run.committed("s")[0].outputs[0].path) == b"rows"
+    shutil.copytree(url, tmp_path / "copy")
+    run.finish({})
+    for place in (url, str(tmp_path / "copy")):
+        with RunDirectory.open(place, JOB) as again:
+            files = [commit.outputs[0].path for commit in again.committed("s")]
+            assert open_store(place).get_many(files) == [b"rows"] * 3
 
 
 # --- what is written -----------------------------------------------------------------------------------------------

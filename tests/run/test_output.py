@@ -60,11 +60,11 @@ def test_finishing_with_a_missing_part_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "part-1.csv").write_text("a")
-    with pytest.raises(UsageError, match="not empty: 1 file .part-1.csv") as caught:
+    with pytest.raises(UsageError, match=r"not empty: 1 file .part-1\.csv") as caught:
         begin_output(str(tmp_path), "run1")
     assert "overwrite" in caught.value.fix
     (tmp_path / "thesis.tex").write_text("a")
-    with pytest.raises(UsageError, match="thesis.tex"):
+    with pytest.raises(UsageError, match=r"thesis\.tex"):
         begin_output(str(tmp_path), "run1", overwrite=True)
     assert names(tmp_path) == ["part-1.csv", "thesis.tex"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from random import Random
 
 from shardwise.run.messages import Task
@@ -43,7 +44,7 @@ def any_shape(count: int, chance: Random) -> Needs:
 def draw_graph(chance: Random) -> tuple[Task, ...]:
     """A graph of up to 16 tasks; sometimes with its ids shuffled, so that lower ones need higher ones, too."""
     count = chance.randint(0, 16)
-    shapes = [apart, chain, tree, diamonds, lambda count: any_shape(count, chance)]
+    shapes: list[Callable[[int], Needs]] = [apart, chain, tree, diamonds, lambda count: any_shape(count, chance)]
     needs = chance.choice(shapes)(count)
     ids = list(range(len(needs)))
     if chance.random() < 0.3:

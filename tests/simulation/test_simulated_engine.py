@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shardwise.compute.task import Outcome, Output, TaskSpec
@@ -17,6 +19,11 @@ def opened(slots: int = 1, faults: Faults | None = None, **options: object) -> S
     engine = SimulatedEngine(slots, faults=faults, **options)  # type: ignore[arg-type]
     engine.open(Want(slots))
     return engine
+
+
+def always(kind: str) -> Faults:
+    certain: dict[str, Any] = {kind: 1.0}
+    return Faults(**certain)
 
 
 def hear_all(engine: SimulatedEngine, seconds: float) -> list[EngineEvent]:
@@ -64,7 +71,7 @@ def test_outcomes_have_outputs_or_a_failure() -> None:
     outcome = from_json(Outcome, event.outcome)
     assert (outcome.task, outcome.attempt, outcome.outputs, outcome.failure) == (4, 7, (output,), None)
     for kind in ("exception", "input", "storage"):
-        engine = opened(faults=Faults(**{kind: 1.0}))
+        engine = opened(faults=always(kind))
         engine.wait(None)
         send(engine, 0, attempt=0)
         (event,) = engine.wait(None)
@@ -76,7 +83,7 @@ def test_outcomes_have_outputs_or_a_failure() -> None:
 
 @pytest.mark.parametrize("kind", ["crash", "memory", "engine"])
 def test_a_worker_that_dies_is_replaced_by_one_with_another_number(kind: str) -> None:
-    engine = opened(faults=Faults(**{kind: 1.0}))
+    engine = opened(faults=always(kind))
     engine.wait(None)
     send(engine, 0, attempt=0)
     down, up = hear_all(engine, 10.0)

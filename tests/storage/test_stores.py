@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -83,12 +84,45 @@ def test_of_many_threads_one_puts(store: Store) -> None:
     assert store.get("n/0") == bytes(won) * 1000
 
 
+def test_threads_take_turns_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsspec looks and then creates: two threads that both have looked would both create."""
+    store = FsspecStore(f"memory://{uuid.uuid4().hex}")
+    looked = threading.Barrier(2)
+    exists = type(store._system).exists
+
+    def meet(self: object, path: str) -> bool:
+        found = bool(exists(self, path))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            looked.wait(0.2)
+        return found
+
+    monkeypatch.setattr(type(store._system), "exists", meet)
+    won: list[bool] = []
+    threads = [threading.Thread(target=lambda: won.append(store.put_if_absent("a", b"1"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [False, True]
+
+
 def test_rename_replaces(store: Store) -> None:
     store.put("a", b"a")
     store.put("x/b", b"b")
     store.rename("a", "x/b")
     assert store.get("x/b") == b"a"
     assert not store.exists("a")
+
+
+def test_rename_many(store: Store) -> None:
+    for number in range(40):
+        store.put(f"a/{number}/x", b"%d" % number)
+    store.rename_many([(f"a/{number}/x", f"b/{number}") for number in range(40)])
+    assert store.list("a") == {}
+    assert store.get_many([f"b/{number}" for number in range(40)]) == [b"%d" % number for number in range(40)]
+    with pytest.raises(StorageError, match="a/1/x"):
+        store.rename_many([("b/1", "c/1"), ("a/1/x", "c/2")])
+    store.rename_many([])
 
 
 def test_list_is_sorted_with_sizes_and_only_below_the_directory(store: Store) -> None:
@@ -136,10 +170,10 @@ def test_address_opens_the_same_file(store: Store) -> None:
 def test_move_between_stores(store: Store, tmp_path: Path) -> None:
     other = LocalStore(str(tmp_path / "other"))
     store.put("a", b"data")
-    move(store, "a", other, "deep/b")
+    move(store, other, [("a", "deep/b")])
     assert not store.exists("a")
     assert other.list() == {"deep/b": 4}
-    move(other, "deep/b", store, "back")
+    move(other, store, [("deep/b", "back")])
     assert store.list() == {"back": 4}
 
 
@@ -190,6 +224,8 @@ def test_a_link_inside_the_root_is_refused(tmp_path: Path) -> None:
             store.put(name, b"1")
         with pytest.raises(StorageError, match="symbolic link"):
             store.open_write(name)
+        with pytest.raises(StorageError):
+            store.get_many([name])
     assert list(store.list()) == ["a"]
     store.delete_tree("")
     assert (tmp_path / "outside").is_dir()

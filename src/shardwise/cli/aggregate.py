@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 @click.command(name="aggregate")
 @sources_argument
 @click.option(
-    "--agg", "aggregates", multiple=True, required=True, metavar="NAME=F(COL)", help="'avg=mean(value)'; several times."
+    "--agg",
+    "aggregates",
+    multiple=True,
+    required=True,
+    metavar="NAME=F(COL)",
+    help="'avg=mean(value)'; for several, several times.",
 )
 @click.option("--by", multiple=True, metavar="COL", help="Group by this column; several times for several.")
 @click.option("--where", metavar="SQL", help="Only rows where this holds: 'distance > 0 AND fare < 500'.")
@@ -40,7 +45,7 @@ def command(
     reading: ReadOptions,
     options: RunOptions,
 ) -> None:
-    """Aggregate columns of files, over all rows or by group.
+    """Aggregate columns of files, whole or by group.
 
     Functions: count, count_null, sum, mean, var, std, min, max, argmin, argmax, histogram, top_k, cov, corr,
     approx_quantile, approx_n_unique.
@@ -78,7 +83,7 @@ def _prepared(dataset: Dataset, where: str | None, derived: tuple[str, ...]) -> 
 def _named_sql(text: str) -> tuple[str, str]:
     name, equals, sql = text.partition("=")
     if not equals or not name.strip() or not sql.strip():
-        raise UsageError(f"--with {text!r} does not say NAME=SQL.", "write for example --with 'speed=distance / hours'")
+        raise UsageError(f"--with {text!r} does not say NAME=SQL", "write for example --with 'speed=distance / hours'")
     return name.strip(), sql.strip()
 
 
@@ -89,7 +94,7 @@ def _job(dataset: Dataset, by: tuple[str, ...], aggregates: tuple[str, ...]) -> 
     for text in aggregates:
         name, aggregate = parse_aggregate(text)
         if name in named:
-            raise UsageError(f"Two aggregates are called {name!r}.", "give each its own name: --agg 'NAME=F(COL)'")
+            raise UsageError(f"two aggregates are called {name!r}", "give each its own name: --agg 'NAME=F(COL)'")
         named[name] = aggregate
     return dataset.group_by(*by).aggregate(**named) if by else dataset.aggregate(**named)
 

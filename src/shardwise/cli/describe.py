@@ -12,8 +12,9 @@ from shardwise.cli.options import ReadOptions, RunOptions, read_options, run_opt
 @read_options
 @run_options
 def command(sources: tuple[str, ...], reading: ReadOptions, options: RunOptions) -> None:
-    """Describe every column: count, nulls, mean, std, min, quartiles, max, distinct.
+    """Describe every column of files.
 
+    Gives count, nulls, mean, std, min, quartiles, max and distinct values (quartiles and distinct are approximate).
     SOURCE is a file, a directory, a glob or a URL; the suffix says the format (.parquet .csv .tsv .ndjson .arrow .npy,
     text also .gz .zst).
 

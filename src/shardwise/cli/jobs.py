@@ -77,7 +77,9 @@ def run_facts(run: dict[str, Any]) -> list[str]:
         facts.append(format_duration(run["seconds"]))
     if run.get("engine"):
         facts.append(f"engine {run['engine']}")
-    if run.get("resumed_tasks"):
+    if run.get("resumed_tasks") and run["resumed_tasks"] == run["tasks"]:
+        facts.append("all of it was already done")
+    elif run.get("resumed_tasks"):
         facts.append(f"{format_count(run['resumed_tasks'])} of {format_count(run['tasks'])} tasks were already done")
     return facts
 

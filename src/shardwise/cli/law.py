@@ -36,7 +36,7 @@ class Case:
 
 @click.group(name="law")
 def command() -> None:
-    """Speed-up, efficiency and limit for N workers, by three laws.
+    """What N workers can give, by the laws of speed-up.
 
     Lists and ranges of values: --workers 1,2,4 or 1..64 or 1..1024:x2; --parallel 0.5,0.9,0.99 or 80%.
     """
@@ -118,7 +118,7 @@ def _usl_case(s: float, k: float) -> Case:
         "usl",
         {"contention": s, "coherency": k},
         {"contention": f"{s:g}", "coherency": f"{k:g}"},
-        Curve(f"s = {s:g}, k = {k:g}", lambda n: laws.usl(n, s, k), laws.usl_limit(s, k)),
+        Curve(f"contention {s:g}, coherency {k:g}", lambda n: laws.usl(n, s, k), laws.usl_limit(s, k)),
         notes=(("peak at", "more is always faster" if peak is None else _workers(peak)),),
         facts=(("peak_workers", peak),),
     )

@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             close = difflib.get_close_matches(args[0], COMMANDS, 1)
             fix = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(COMMANDS)}"
-            raise UsageError(f"There is no command {args[0]!r}.", fix)
+            raise UsageError(f"there is no command {args[0]!r}", fix)
         return super().resolve_command(ctx, args)
 
 
@@ -102,7 +102,7 @@ def _in_our_tree(error: BaseException) -> ShardwiseError:
     if isinstance(error, ShardwiseError):
         return error
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return Interrupted("Interrupted.", "run the same command again: what was committed is not done twice")
+        return Interrupted("interrupted", "run the same command again: what was committed is not done twice")
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "shardwise"

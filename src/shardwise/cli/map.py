@@ -30,7 +30,9 @@ def command(
     reading: ReadOptions,
     options: RunOptions,
 ) -> None:
-    """Call a function on every batch and write what it returns.
+    """Call a Python function on every batch.
+
+    What it returns is written to DIR.
 
     The annotation of its first parameter says what it gets: pa.Table, pd.DataFrame, pl.DataFrame, np.ndarray or list.
 
@@ -42,7 +44,7 @@ def command(
 
     path, name = split_target(function)
     if name is None:
-        raise UsageError(f"{function!r} does not say FILE.py:FUNCTION.", f"write for example {function}:clean")
+        raise UsageError(f"{function!r} does not say FILE.py:FUNCTION", f"write for example {function}:clean")
     dataset = open_sources(sources, reading, options.batch_rows)
     mapped = dataset.map(find_function(load_script(path), path, name))
     job = _write(mapped, form or "parquet", output, overwrite)

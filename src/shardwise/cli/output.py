@@ -44,7 +44,7 @@ def put(text: str) -> None:
         raise click.exceptions.Exit(0) from None
     except OSError as error:
         _silence()
-        message = f"Standard output cannot be written: {error.strerror}."
+        message = f"standard output cannot be written: {error.strerror}"
         raise StorageError(message, "free space where it goes, or send it elsewhere") from error
 
 

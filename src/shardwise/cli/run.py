@@ -12,7 +12,9 @@ from shardwise.errors import UsageError
 @click.argument("target", metavar="FILE.py[:JOB]")
 @run_options
 def command(target: str, options: RunOptions) -> None:
-    """Run the job that a Python file defines at its top level, and print its result.
+    """Run the job that a Python file defines.
+
+    The job stands at the top level of the file; its result is printed.
 
     \b
     Example: shardwise run speeds.py, where speeds.py is
@@ -23,7 +25,7 @@ def command(target: str, options: RunOptions) -> None:
     from shardwise.cli.scripts import find_job, load_script, split_target
 
     if options.batch_rows is not None:
-        raise UsageError("--batch-rows cannot change a job of a file.", "say batch_rows=... where the file reads data")
+        raise UsageError("--batch-rows cannot change a job of a file", "say batch_rows=... where the file reads data")
     path, name = split_target(target)
     job = find_job(load_script(path), path, name)
     if options.plan:

@@ -25,7 +25,7 @@ def split_target(text: str) -> tuple[Path, str | None]:
     head, colon, name = text.rpartition(":")
     if colon and head.endswith(".py"):
         if not name:
-            raise UsageError(f"{text!r} names nothing after the colon.", "write FILE.py:NAME")
+            raise UsageError(f"{text!r} names nothing after the colon", "write FILE.py:NAME")
         return Path(head), name
     return Path(text), None
 
@@ -41,14 +41,14 @@ def load_script(path: Path) -> ModuleType:
         It raised as it was loaded; the message has its own part of the traceback.
     """
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.{_near(path)}", "name a Python file that exists")
+        raise UsageError(f"there is no file {path}{_near(path)}", "name a Python file that exists")
     # A name of its own, so that json.py or test.py hide no module of the same name.
     name = "shardwise_script_" + "".join(c if c.isalnum() else "_" for c in path.stem)
     # As `python FILE.py` would: the file may import its neighbours.
     sys.path.insert(0, str(path.parent.resolve()))
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file.", "name a file that ends in .py")
+        raise UsageError(f"{path} is not a Python file", "name a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -70,7 +70,7 @@ def find_function(module: ModuleType, path: Path, name: str) -> Callable[..., An
         return found  # type: ignore[no-any-return]
     own = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
     what = "is no function" if name in vars(module) else "does not exist"
-    raise UsageError(f"{name} {what} in {path}.{_listed(name, own, 'functions')}", f"write {path}:FUNCTION")
+    raise UsageError(f"{name} {what} in {path}{_listed(name, own, 'functions')}", f"write {path}:FUNCTION")
 
 
 def find_job(module: ModuleType, path: Path, name: str | None) -> Any:
@@ -82,30 +82,30 @@ def find_job(module: ModuleType, path: Path, name: str | None) -> Any:
         if name in jobs:
             return jobs[name]
         what = "is no job" if name in vars(module) else "does not exist"
-        raise UsageError(f"{name} {what} in {path}.{_listed(name, list(jobs), 'jobs')}", f"write {path}:JOB")
+        raise UsageError(f"{name} {what} in {path}{_listed(name, list(jobs), 'jobs')}", f"write {path}:JOB")
     # Two names for one job are one job.
     different = {id(job): job for job in jobs.values()}
     if len(different) == 1:
         return next(iter(different.values()))
     if not jobs:
         fix = "assign one at the top level: job = sw.read_parquet(...).aggregate(...)"
-        raise UsageError(f"{path} defines no job.", fix)
+        raise UsageError(f"{path} defines no job", fix)
     raise UsageError(
-        f"{path} defines {len(different)} jobs: {', '.join(jobs)}.", f"say which: {path}:{next(iter(jobs))}"
+        f"{path} defines {len(different)} jobs: {', '.join(jobs)}", f"say which: {path}:{next(iter(jobs))}"
     )
 
 
 def _listed(name: str, there: list[str], what: str) -> str:
     close = difflib.get_close_matches(name, there, 1)
     if close:
-        return f" Did you mean {close[0]}?"
-    return f" It has the {what} {', '.join(there)}." if there else f" It has no {what}."
+        return f"; did you mean {close[0]}?"
+    return f"; it has the {what} {', '.join(there)}" if there else f"; it has no {what}"
 
 
 def _near(path: Path) -> str:
     names = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, 1)
-    return f" Did you mean {path.parent / close[0]}?" if close else ""
+    return f"; did you mean {path.parent / close[0]}?" if close else ""
 
 
 def _blame(path: Path, error: BaseException) -> FunctionError:

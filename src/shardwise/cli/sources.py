@@ -51,11 +51,11 @@ def _format_of(sources: Sequence[str]) -> str:
     for file in expand(list(sources), tuple(known)):
         suffix = _suffix(file.url)
         if suffix not in known:
-            raise UsageError(f"{file.url}: the name does not say the format.", "say it: --format csv, parquet ...")
+            raise UsageError(f"{file.url}: the name does not say the format", "say it: --format csv, parquet ...")
         found.setdefault(known[suffix], file.url)
     if len(found) > 1:
         listed = ", ".join(f"{kind} ({url})" for kind, url in found.items())
-        raise UsageError(f"The sources have several formats: {listed}.", "give files of one format, or --format")
+        raise UsageError(f"the sources have several formats: {listed}", "give files of one format, or --format")
     return next(iter(found))
 
 
@@ -87,7 +87,7 @@ def _refuse_strangers(kind: str, reading: ReadOptions) -> None:
     for name in foreign:
         if getattr(reading, name) not in (None, ()):
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} says nothing about {kind} files.", f"leave {flag} out, or say --format csv")
+            raise UsageError(f"{flag} says nothing about {kind} files", f"leave {flag} out, or say --format csv")
 
 
 def _csv_options(reading: ReadOptions) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _csv_options(reading: ReadOptions) -> dict[str, Any]:
     if reading.header is not None:
         options["header"] = reading.header
     if reading.quote is not None:
-        options["quote"] = None if reading.quote in ("", "none") else reading.quote
+        options["quote"] = "" if reading.quote == "none" else reading.quote
     if reading.null_value:
         options["null_values"] = list(reading.null_value)
     if reading.decimal is not None:
@@ -108,5 +108,5 @@ def _csv_options(reading: ReadOptions) -> dict[str, Any]:
 def _column_type(text: str) -> tuple[str, str]:
     name, equals, kind = text.rpartition("=")
     if not equals or not name or not kind:
-        raise UsageError(f"--column {text!r} does not say NAME=TYPE.", "write for example --column 'zip=string'")
+        raise UsageError(f"--column {text!r} does not say NAME=TYPE", "write for example --column 'zip=string'")
     return name, kind

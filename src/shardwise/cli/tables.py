@@ -25,11 +25,11 @@ def check_output(path: str) -> None:
         Its suffix is unknown, or its directory does not exist.
     """
     if Path(path).suffix.lower() not in _WRITERS:
-        raise UsageError(f"{path!r} does not say its format.", f"end it in one of {' '.join(_WRITERS)}")
+        raise UsageError(f"{path!r} does not say its format", f"end it in one of {' '.join(_WRITERS)}")
     if "://" not in path and not Path(path).absolute().parent.is_dir():
-        raise UsageError(f"The directory of {path} does not exist.", "make it, or name another")
+        raise UsageError(f"the directory of {path} does not exist", "make it, or name another")
     if Path(path).is_dir():
-        raise UsageError(f"{path} is a directory.", "name a file")
+        raise UsageError(f"{path} is a directory", "name a file")
 
 
 def write_table(table: pa.Table, path: str, quiet: bool = False) -> None:
@@ -47,7 +47,7 @@ def write_table(table: pa.Table, path: str, quiet: bool = False) -> None:
         size = _write_url(table, path, writer) if "://" in path else _write_local(table, path, writer)
     except OSError as error:
         raise StorageError(
-            f"{path} cannot be written: {error.strerror or error}.", "free space, or name another"
+            f"{path} cannot be written: {error.strerror or error}", "free space, or name another"
         ) from error
     if not quiet:
         tell(f"Wrote {table.num_rows:,} rows to {path} ({format_size(size)}).")
@@ -130,7 +130,7 @@ def _npy(table: pa.Table, stream: IO[bytes]) -> None:
 
     for field in table.schema:
         if not (t.is_integer(field.type) or t.is_floating(field.type) or t.is_boolean(field.type)):
-            raise UsageError(f"An .npy file holds numbers only; {field.name} is {field.type}.", "write .parquet")
+            raise UsageError(f"an .npy file holds numbers only; {field.name} is {field.type}", "write .parquet")
     columns = [column.to_numpy() for column in table.columns]
     array = columns[0] if len(columns) == 1 else np.column_stack(columns) if columns else np.empty((table.num_rows, 0))
     np.save(stream, array, allow_pickle=False)

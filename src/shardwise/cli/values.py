@@ -66,7 +66,7 @@ def parse_numbers(text: str) -> list[int]:
     """
     numbers = [n for part in text.split(",") for n in _number_range(part)]
     if len(numbers) > MOST_NUMBERS:
-        raise UsageError(f"{text!r} are {len(numbers)} numbers.", f"give at most {MOST_NUMBERS}, or a step: 1..1M:x2")
+        raise UsageError(f"{text!r} are {len(numbers)} numbers", f"give at most {MOST_NUMBERS}, or a step: 1..1M:x2")
     return numbers
 
 
@@ -76,22 +76,22 @@ def _number_range(part: str) -> list[int]:
     low = sizes.parse_count(first)
     if not dots:
         if step:
-            raise UsageError(f"{part!r} has a step and no range.", "write for example 1..64:x2")
+            raise UsageError(f"{part!r} has a step and no range", "write for example 1..64:x2")
         return [low]
     high = sizes.parse_count(last)
     if high < low:
-        raise UsageError(f"The range {part!r} runs backwards.", f"write {last}..{first}")
+        raise UsageError(f"the range {part!r} runs backwards", f"write {last}..{first}")
     if step.startswith("x"):
         return _powers(low, high, sizes.parse_count(step[1:]), part)
     width = sizes.parse_count(step) if step else 1
     if width < 1 or (high - low) // width >= MOST_NUMBERS:
-        raise UsageError(f"The range {part!r} has too many numbers.", "give a larger step: 1..1M:x2")
+        raise UsageError(f"the range {part!r} has too many numbers", "give a larger step: 1..1M:x2")
     return list(range(low, high + 1, width))
 
 
 def _powers(low: int, high: int, factor: int, part: str) -> list[int]:
     if factor < 2 or low < 1:
-        raise UsageError(f"The range {part!r} never ends.", "start at 1 or more, with a factor of 2 or more")
+        raise UsageError(f"the range {part!r} never ends", "start at 1 or more, with a factor of 2 or more")
     numbers = []
     while low <= high:
         numbers.append(low)
@@ -107,7 +107,7 @@ def _fraction_range(part: str) -> list[float]:
         return [low]
     high, width = _fraction(last), _fraction(step) if step else 0.1
     if width <= 0 or high < low:
-        raise UsageError(f"{part!r} is not a range of fractions.", "write for example 0.5..0.9:0.1")
+        raise UsageError(f"{part!r} is not a range of fractions", "write for example 0.5..0.9:0.1")
     count = int((high - low) / width + 1e-9) + 1
     return [round(low + i * width, 12) for i in range(min(count, MOST_NUMBERS))]
 
@@ -117,9 +117,9 @@ def _fraction(text: str) -> float:
     try:
         value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
     except ValueError:
-        raise UsageError(f"{text!r} is not a fraction.", "write for example 0.8, 80% or 0.5,0.9,0.99") from None
+        raise UsageError(f"{text!r} is not a fraction", "write for example 0.8, 80% or 0.5,0.9,0.99") from None
     if not 0 <= value <= 1:
-        raise UsageError(f"{text!r} is not a fraction: those lie between 0 and 1.", "write for example 0.8 or 80%")
+        raise UsageError(f"{text!r} is not a fraction: those lie between 0 and 1", "write for example 0.8 or 80%")
     return value
 
 

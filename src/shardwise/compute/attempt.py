@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from shardwise.compute.connection import forget_connection, lend_connection, spill_directory
@@ -57,7 +58,7 @@ class ActiveAttempt:
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The worker's DuckDB connection; the same all through the attempt, closed when it ends."""
         if self._cursor is None:
-            os.makedirs(self._spill.rpartition("/")[0], exist_ok=True)  # noqa: PTH103  (hot; DuckDB makes one level only)
+            Path(self._spill).parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes only the last level
             self._cursor = lend_connection(self.spec.threads, self.spec.memory, self._spill)
         return self._cursor
 
@@ -165,18 +166,23 @@ class ActiveAttempt:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
             cursor.close()
-            if os.path.isdir(self._spill):  # noqa: PTH112
+            if Path(self._spill).is_dir():
                 forget_connection()
-            with contextlib.suppress(OSError):  # something was written there
-                os.rmdir(self._spill.rpartition("/")[0])  # noqa: PTH106
+            if self._local_spill:
+                with contextlib.suppress(OSError):  # not empty: outputs were written there
+                    Path(self._local_spill).parent.rmdir()
 
     @functools.cached_property
     def _store(self) -> Store:
         return open_store(self.spec.directory)
 
     @functools.cached_property
+    def _local_spill(self) -> str | None:
+        return self._store.local_path("_spill")
+
+    @property
     def _spill(self) -> str:
-        return self._store.local_path("spill") or spill_directory(os.getpid())
+        return self._local_spill or spill_directory(os.getpid())
 
     def _turn(self) -> None:
         """Book the time since the last turn on the innermost phase."""

@@ -2,8 +2,8 @@
 
 A float's bucket is made of the leading bits of its 64: the sign, the exponent and the top seven bits of the mantissa.
 No logarithm is taken, so nothing is rounded: the bucket of a number is the same in SQL, in NumPy, on every machine.
-Buckets sort as the numbers do, -0.0 before 0.0 and NaN last; each is at most 1/128 of its lower bound wide, so its
-middle is within 1/256 of everything in it.
+Buckets sort as the numbers do, -0.0 before 0.0 and NaN last; each is at most 1/128 of its lower bound wide, so the
+middle between any two numbers in it is within 1/256 of everything between them.
 
 Ticks (of a clock) have no zero to be relative to. Their buckets are runs of 2**level ticks, with the lowest level at
 which all the data occupy few enough buckets. A part of the data never needs a higher level than the whole, so counts
@@ -19,6 +19,7 @@ C. Masson, J. E. Rim, H. K. Lee: DDSketch, a fast and fully-mergeable quantile s
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ SHIFT = 45  # 52 bits of mantissa less the 7 that are kept
 MOST_TICK_BUCKETS = 1 << 12
 
 _ALL_BUT_SIGN = (1 << 63) - 1
-_INFINITE_BUCKET = 0x7FF << 52 - SHIFT
 
 
 def order_key(values: npt.NDArray[np.floating[Any]]) -> Longs:
@@ -95,31 +95,6 @@ def key_value(key: int) -> float:
     return float(struct.unpack("<d", struct.pack("<q", bits))[0])
 
 
-def middle_key(bucket: int) -> int:
-    """The order key of the number that stands for a bucket of floats (``key >> SHIFT``).
-
-    Parameters
-    ----------
-    bucket : int
-        From a key.
-
-    Returns
-    -------
-    int
-        Key of a number within 1/256 of every number in the bucket. It is zero for the two buckets of the zeros, which
-        hold subnormal numbers below 1e-309 too; infinities and NaN have buckets of their own.
-
-    Examples
-    --------
-    >>> key_value(middle_key(int(order_key(np.array([1.0]))[0]) >> SHIFT))
-    1.00390625
-    """
-    if bucket < 0:
-        return ~middle_key(~bucket)
-    half = 0 if bucket == 0 or bucket >= _INFINITE_BUCKET else 1 << SHIFT - 1
-    return (bucket << SHIFT) | half
-
-
 def lowest_level(ticks: Longs, most: int = MOST_TICK_BUCKETS) -> int:
     """The lowest level at which ticks occupy few enough buckets.
 
@@ -146,25 +121,53 @@ def lowest_level(ticks: Longs, most: int = MOST_TICK_BUCKETS) -> int:
     return next(level for level in range(64) if 1 + np.count_nonzero(changed >> np.uint64(level)) <= most)
 
 
-def tick_middle(bucket: int, level: int) -> int:
-    """The tick that stands for a bucket of ticks (``tick >> level``).
+def nearest_rank(q: float, total: int) -> int:
+    """The rank of a quantile: of the least value that at least a share ``q`` of the values do not exceed.
 
     Parameters
     ----------
-    bucket, level : int
-        The bucket.
+    q : float
+        From 0 to 1; taken as the decimal number that it is written as.
+    total : int
+        How many values there are.
 
     Returns
     -------
     int
-        Within 2**level / 2 of every tick in it; at level 0 the tick itself.
+        ``ceil(q * total)``, but at least 1.
 
     Examples
     --------
-    >>> tick_middle(5, 0), tick_middle(5, 3)
-    (5, 44)
+    >>> nearest_rank(0.1, 10), nearest_rank(0, 10), nearest_rank(0.11, 10)
+    (1, 1, 2)
     """
-    return (bucket << level) + (1 << level) // 2
+    exact = Fraction(repr(float(q)))
+    return max(1, -(-total * exact.numerator // exact.denominator))
+
+
+def between(low: int, high: int, rank: int, total: int) -> int:
+    """What stands for the value of a rank, known to lie in a bucket with these extremes.
+
+    Parameters
+    ----------
+    low, high : int
+        Least and greatest value in the bucket, as integers of their scale.
+    rank, total : int
+        The rank, and of how many values: the first and last are extremes of all.
+
+    Returns
+    -------
+    int
+        An extreme, or half-way between them.
+
+    Examples
+    --------
+    >>> between(10, 15, 1, 100), between(10, 15, 2, 100), between(10, 15, 100, 100)
+    (10, 12, 15)
+    """
+    if rank == 1:
+        return low
+    return high if rank == total else (low + high) // 2
 
 
 def pick_ranks(starts: Longs, counts: Longs, ranks: Longs) -> Longs:

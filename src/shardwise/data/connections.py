@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pyarrow as pa
 
 from shardwise.errors import InputError, MissingExtra, ShardwiseError, UsageError
 
+_SECRET = re.compile("pass|pwd|key|token|secret|credential", re.IGNORECASE)
 _ADBC = {
     "sqlite": "adbc_driver_sqlite",
     "postgresql": "adbc_driver_postgresql",
@@ -105,11 +107,11 @@ def _whole_result(url: str, sql: str) -> pa.RecordBatchReader:
 
 
 def _without_secrets(text: str, url: str) -> str:
-    """Take the URL, its user, password and parameters out of a driver's message, and all but the first line."""
+    """Take the URL, its password and its secret parameters out of a driver's message, and all but the first line."""
     parts = urlsplit(url)
     text = text.replace(url, shown(url))
-    secrets = [parts.password, parts.query, parts.netloc.rpartition("@")[0]]
-    for secret in secrets:
-        for form in {secret, unquote(secret)} if secret else ():
+    secrets = [value for key, value in parse_qsl(parts.query) if _SECRET.search(key)]
+    for secret in [parts.password, *secrets]:
+        for form in (secret, unquote(secret), quote(secret, safe="")) if secret else ():
             text = text.replace(form, "***")
     return text.strip().partition("\n")[0].rstrip(".")

@@ -20,6 +20,7 @@ COMPRESSED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
 _MAGIC = re.compile(r"[*?\[]")
 _SHOWN = 5
+_CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ def open_file(url: str, storage_options: Options | None = None) -> BinaryIO:
         file_system, path = _file_system(url, storage_options or {})
         return cast(BinaryIO, file_system.open(path, "rb"))
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url}: the file is no longer there.", "put it back, or run again on what is there") from error
+        raise InputError(
+            f"{url}: the file is no longer there.", "put it back, or run again on what is there"
+        ) from error
     except PermissionError as error:
         raise InputError(f"{url}: permission to read it is refused.", "change its permissions") from error
     except OSError as error:
@@ -150,56 +153,56 @@ def _listing(names: Iterable[str]) -> str:
 
 def _local(path: PathLike, suffixes: Sequence[str]) -> list[FileInfo]:
     text = os.fspath(path).removeprefix("file://")
-    full = os.path.abspath(Path(text).expanduser())  # noqa: PTH100  (resolve() would follow links)
-    if os.path.isdir(full):
+    full = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100  (resolve() would follow links)
+    if full.is_dir():
         return _local_directory(full, suffixes)
-    if os.path.exists(full):
+    if full.exists():
         return [_stat(full)]
-    if not _MAGIC.search(full):
+    if not _MAGIC.search(str(full)):
         raise InputError(f"{text}: there is no such file; {_what_is_there(full)}.", "correct the path")
-    matches = sorted(m for m in glob.glob(full, recursive=True) if not _hidden_in_glob(m, full))
-    files = [_stat(m) for m in matches if os.path.isfile(m)]
-    if "**" not in full:
-        files += [f for m in matches if os.path.isdir(m) for f in _directory_files(m, suffixes)]
+    found = glob.glob(str(full), recursive=True)  # noqa: PTH207  (Path.glob does not take absolute patterns)
+    matches = [Path(match) for match in found if not _hidden_in_glob(match, str(full))]
+    files = [_stat(match) for match in matches if match.is_file()]
+    if "**" not in str(full):
+        files += [file for match in matches if match.is_dir() for file in _directory_files(match, suffixes)]
     if not files:
         raise InputError(f"{text}: no file matches; {_what_is_there(full)}.", "correct the pattern")
     return sorted(files, key=lambda file: file.url)
 
 
-def _local_directory(directory: str, suffixes: Sequence[str]) -> list[FileInfo]:
+def _local_directory(directory: Path, suffixes: Sequence[str]) -> list[FileInfo]:
     files = sorted(_directory_files(directory, suffixes), key=lambda file: file.url)
     if not files:
-        there = _listing(entry.name for entry in os.scandir(directory))
         raise InputError(
-            f"{directory}: the directory has no file that ends with {' or '.join(suffixes)}; it holds {there}.",
-            "give the directory that holds the files, or a glob such as "
-            f"{os.path.join(glob.escape(directory), '*')!r}",
+            f"{directory}: the directory has no file that ends with {' or '.join(suffixes)}; "
+            f"it holds {_listing(entry.name for entry in directory.iterdir())}.",
+            f"give the directory that holds the files, or a glob such as '{directory}/*'",
         )
     return files
 
 
-def _directory_files(directory: str, suffixes: Sequence[str]) -> Iterator[FileInfo]:
+def _directory_files(directory: Path, suffixes: Sequence[str]) -> Iterator[FileInfo]:
     for root, directories, names in os.walk(directory):
         directories[:] = [name for name in directories if not _skipped([name])]
         for name in names:
             if not _skipped([name]) and _wanted(name, suffixes):
-                yield _stat(os.path.join(root, name))
+                yield _stat(Path(root, name))
 
 
-def _stat(path: str) -> FileInfo:
-    status = os.stat(path)
-    if not os.path.isfile(path):
+def _stat(path: Path) -> FileInfo:
+    status = path.stat()
+    if not path.is_file():
         raise InputError(f"{path}: is not a regular file.", "copy what it gives into a file first")
-    return FileInfo(path, status.st_size, status.st_mtime_ns)
+    return FileInfo(str(path), status.st_size, status.st_mtime_ns)
 
 
-def _what_is_there(full: str) -> str:
+def _what_is_there(full: Path) -> str:
     """Name the nearest directory that exists, and some of what it holds."""
-    parent = os.path.dirname(full)
-    while _MAGIC.search(parent) or not os.path.isdir(parent):
-        parent = os.path.dirname(parent)
+    parent = full.parent
+    while _MAGIC.search(str(parent)) or not parent.is_dir():
+        parent = parent.parent
     try:
-        return f"{parent} holds {_listing(entry.name for entry in os.scandir(parent))}"
+        return f"{parent} holds {_listing(entry.name for entry in parent.iterdir())}"
     except OSError as error:
         return f"{parent} cannot be listed: {error.strerror}"
 
@@ -243,14 +246,18 @@ def _remote(url: str, suffixes: Sequence[str], options: Options) -> list[FileInf
     except OSError as error:
         raise StorageError(f"{url}: cannot be listed: {error}.", "see that the store can be reached") from error
     if not details:
-        raise InputError(f"{url}: no file matches ({' or '.join(suffixes)} in a directory); {there}.", "correct the URL")
+        raise InputError(
+            f"{url}: no file matches ({' or '.join(suffixes)} in a directory); {there}.", "correct the URL"
+        )
     return sorted((_remote_info(file_system, info) for info in details), key=lambda file: file.url)
 
 
 def _remote_info(file_system: Any, info: dict[str, Any]) -> FileInfo:
     url = file_system.unstrip_protocol(info["name"])
     etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
-    changed = next((info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if k in info), None)
+    changed = next(
+        (info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if k in info), None
+    )
     return FileInfo(url, int(info["size"] or 0), _nanoseconds(changed), str(etag) if etag else None)
 
 

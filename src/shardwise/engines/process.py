@@ -180,6 +180,8 @@ class WorkerProcess:
             # PermissionError: what macOS says of a group in which all are dead.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     def _await_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -39,7 +39,7 @@ def check_chart_path(path: str) -> None:
         It ends neither in .svg nor in .png.
     """
     if Path(path).suffix.lower() not in (".svg", ".png"):
-        raise UsageError(f"{path!r} is not a chart that can be drawn.", "name a file that ends in .svg or .png")
+        raise UsageError(f"{path!r} is not a chart that can be drawn", "name a file that ends in .svg or .png")
 
 
 def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequence[int]) -> None:
@@ -66,12 +66,12 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
     """
     check_chart_path(path)
     if len(curves) > MOST_CURVES:
-        raise UsageError(f"{len(curves)} curves cannot be told apart in one chart.", f"give at most {MOST_CURVES}")
+        raise UsageError(f"{len(curves)} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
     try:
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("A chart needs Matplotlib.", 'pip install "shardwise[charts]"') from error
+        raise MissingExtra("a chart needs Matplotlib", 'pip install "shardwise[charts]"') from error
     # The same numbers give the same file: fixed ids in SVG, and no date.
     with matplotlib.rc_context({"svg.hashsalt": "shardwise", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
@@ -83,7 +83,7 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
         try:
             figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else {})
         except OSError as error:
-            raise StorageError(f"The chart {path} cannot be written: {error.strerror or error}.") from error
+            raise StorageError(f"the chart {path} cannot be written: {error.strerror or error}") from error
 
 
 def _draw_speed_up(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) -> None:

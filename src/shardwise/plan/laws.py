@@ -216,23 +216,23 @@ def karp_flatt(speed_up: float, workers: int) -> float:
     0.2
     """
     if not (math.isfinite(speed_up) and speed_up > 0):
-        raise UsageError(f"A speed-up of {speed_up:g} cannot be measured.", "give seconds with 1 / seconds with N")
+        raise UsageError(f"a speed-up of {speed_up:g} cannot be measured", "give seconds with 1 / seconds with N")
     _check_workers(workers)
     if workers < 2:
-        raise UsageError("One worker has no speed-up to measure.", "give a measurement with 2 workers or more")
+        raise UsageError("one worker has no speed-up to measure", "give a measurement with 2 workers or more")
     return (workers / speed_up - 1) / (workers - 1)
 
 
 def _check_fraction(name: str, value: float) -> None:
     if not 0 <= value <= 1:  # also refuses NaN
-        raise UsageError(f"{name} is {value:g}: a fraction is between 0 and 1.", "give for example 0.8 (or 80%)")
+        raise UsageError(f"{name} is {value:g}: a fraction is between 0 and 1", "give for example 0.8 (or 80%)")
 
 
 def _check_coherency(value: float) -> None:
     if not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"coherency is {value:g}: it is 0 or more.", "give for example 0.001")
+        raise UsageError(f"coherency is {value:g}: it is 0 or more", "give for example 0.001")
 
 
 def _check_workers(value: int) -> None:
     if not value >= 1:
-        raise UsageError(f"workers is {value:g}: at least one works.", "give a whole number from 1 up")
+        raise UsageError(f"workers is {value:g}: at least one works", "give a whole number from 1 up")

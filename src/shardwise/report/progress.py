@@ -59,7 +59,7 @@ class Standing:
         """What to say about it, most important first."""
         facts = [f"{self.share * 100:.0f} %", f"{format_count(self.done)}/{format_count(self.total)} tasks"]
         if self.eta is not None:
-            facts.append(f"{format_duration(max(1.0, round(self.eta)))} left")
+            facts.append(f"{_left(self.eta)} left")
         if self.retries:
             facts.append(f"{format_count(self.retries)} {'retry' if self.retries == 1 else 'retries'}")
         if self.seconds > 0 and self.rows:
@@ -69,6 +69,12 @@ class Standing:
         if self.rows:
             facts.append(f"{format_count(self.rows)} rows")
         return facts
+
+
+def _left(seconds: float) -> str:
+    """Time to go in whole seconds: it is an estimate."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else format_duration(whole)
 
 
 def plain_line(standing: Standing, label: str = "") -> str:
@@ -129,7 +135,7 @@ class Progress:
 
     def __init__(self, mode: Mode = "auto", stream: IO[str] | None = None) -> None:
         if mode not in ("auto", "bar", "plain", "none"):
-            raise UsageError(f"There is no progress {mode!r}.", "choose auto, bar, plain or none")
+            raise UsageError(f"there is no progress {mode!r}", "choose auto, bar, plain or none")
         self._stream = sys.stderr if stream is None else stream
         self._mode = _resolve(mode, self._stream)
         self._ascii = (getattr(self._stream, "encoding", None) or "").lower().replace("-", "") != "utf8"

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WIDEST = 40
+WIDEST = 60
 """Cells of text are elided beyond this many columns of a terminal."""
 
 GAP = 2

@@ -38,18 +38,18 @@ class ProgressWatcher:
 
     def started(self, graph: Graph, slots: int) -> None:
         """Count what is to be done and what is done already."""
-        self._weights = {(t.stage, t.first, t.last): float(t.last - t.first) for t in graph.tasks}
-        self._weights |= {(t.stage, t.first, t.last): 1.0 for t in graph.tasks if t.needs}
+        weights = {task.id: 1.0 if task.needs else float(task.last - task.first) for task in graph.tasks}
+        self._weights = {(graph.journal_name(t), t.first, t.last): weights[t.id] for t in graph.tasks}
         self._readers = {task.stage for task in graph.tasks} - {task.stage for task in graph.tasks if task.needs}
         before = [task for task in graph.tasks if task.done]
         self.done = len(before)
         self.rows = self.bytes = 0
-        self.work = sum(self._weights[t.stage, t.first, t.last] for t in before)
+        self.work = sum(weights[task.id] for task in before)
         self._progress.begin(
             len(graph.tasks),
             done=self.done,
             now=self._clock(),
-            total_work=sum(self._weights.values()),
+            total_work=sum(weights.values()),
             done_work=self.work,
             label=next(iter(graph.stages), ""),
         )

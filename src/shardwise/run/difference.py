@@ -28,16 +28,17 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _compare(path: list[str], old: Any, new: Any) -> list[str]:
-    if old == new and type(old) is type(new):
-        return []
     if isinstance(old, dict) and isinstance(new, dict):
         return _compare_items(path, old, new)
     if isinstance(old, list) and isinstance(new, list):
         named_old, named_new = _by_name(old), _by_name(new)
         if named_old is not None and named_new is not None:
-            return _compare_items(path, named_old, named_new) or [f"{_words(path)}: another order"]
+            reordered = [] if list(named_old) == list(named_new) else [f"{_words(path)}: another order"]
+            return _compare_items(path, named_old, named_new) or reordered
         if len(old) == len(new):
             return [line for i, (a, b) in enumerate(zip(old, new)) for line in _compare([*path, f"{i + 1}"], a, b)]
+    if old == new and type(old) is type(new):
+        return []
     if _is_opaque(old) or _is_opaque(new):
         return [f"{_words(path)} changed"]
     where = f"{_words(path[:-1])}: {path[-1]}" if len(path) > 1 else _words(path)

@@ -6,28 +6,23 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from shardwise._version import __version__
-from shardwise.errors import DifferentJob, StorageError, UsageError
+from shardwise.errors import StorageError, UsageError
 from shardwise.run import history, output
 from shardwise.run.commits import Commit, Covered
-from shardwise.run.difference import difference
-from shardwise.run.fingerprint import fingerprint, unknown
+from shardwise.run.fingerprint import fingerprint
 from shardwise.run.history import committed_line
-from shardwise.run.journal import FIRST, Line
+from shardwise.run.journal import Line
 from shardwise.run.lock import NAME as LOCK
 from shardwise.run.lock import Lock
-from shardwise.run.publish import Move, attempt_label, check_written
+from shardwise.run.ownership import check_is_ours, check_same_job
+from shardwise.run.publish import Move, attempt_label, carry_out, check_written
 from shardwise.run.recovery import find_lost, sweep
 from shardwise.run.view import RunView
-from shardwise.storage import open_store
 
 __all__ = ["Commit", "RunDirectory", "RunView"]
-
-_OURS = frozenset({LOCK, "journal", "damaged", "logs", "outputs", "_attempts"})
-_FIX = "pass --restart to begin anew, or choose another --run-dir"
 
 
 class RunDirectory(RunView):
@@ -70,7 +65,7 @@ class RunDirectory(RunView):
         RunIsTaken
             Another driver works in it.
         """
-        _check_is_ours(url, options)
+        check_is_ours(url, options)
         run = cls(url, options)
         run._enter(json.loads(json.dumps(job)), restart, verify)
         return run
@@ -182,7 +177,7 @@ class RunDirectory(RunView):
     def finish(self, data: dict[str, Any]) -> None:
         """Say that the run is done: the next one who opens it has the answer at once. Gives the lock back."""
         self._claim()
-        self._publish(self._unpublished, again=True)
+        self._make_up()
         self._write([Line(history.FINISHED, time.time(), data)])
         self._release()
 
@@ -202,7 +197,7 @@ class RunDirectory(RunView):
             self._load()
             anew = restart or not self.id
             if not anew:
-                self._check_same(job)
+                check_same_job(self.url, self.job, job, bool(self.stages))
             self._journal.set_aside_damaged()
             if anew:
                 self._claim([Line(history.BEGUN, time.time(), _begun(job))])
@@ -216,16 +211,6 @@ class RunDirectory(RunView):
         except BaseException:
             self._release()
             raise
-
-    def _check_same(self, job: dict[str, Any]) -> None:
-        if fingerprint(job) != fingerprint(self.job):
-            differs = "\n".join(f"  - {line}" for line in difference(self.job, job))
-            raise DifferentJob(f"{self.url} belongs to another job:\n{differs}", _FIX)
-        if unknown(job) and self.stages:
-            raise DifferentJob(
-                f"{self.url} may belong to another job, for these values cannot be compared: {', '.join(unknown(job))}",
-                _FIX,
-            )
 
     def _claim(self, lines: Sequence[Line] = ()) -> None:
         """Become the driver, if not done yet: take the lock, and put a segment that ends any earlier driver."""
@@ -271,20 +256,17 @@ class RunDirectory(RunView):
         writing = (c for c in commits if any(o.publish for o in c.outputs))
         return sorted({self._base(commit) for commit in writing})
 
-    def _publish(self, moves: Sequence[Move], again: bool = False) -> None:
-        """Bring files to their lasting places. They are committed whether or not that works now: what does not is
-        tried again by ``finish``, which says so, and by the next driver."""
-        failed: list[Move] = []
-        for move in moves:
-            try:
-                if move.output.publish:
-                    output.empty_replaced(move.target)
-                move.carry_out()
-            except StorageError:
-                if again:
-                    raise
-                failed.append(move)
-        self._unpublished = failed if again else self._unpublished + failed
+    def _publish(self, moves: Sequence[Move]) -> None:
+        """Bring files to their lasting places. They are committed whether or not that works now: ``finish`` tries
+        again, and says so, and the next driver does."""
+        try:
+            carry_out(moves)
+        except StorageError:
+            self._unpublished += moves
+
+    def _make_up(self) -> None:
+        carry_out([move for move in self._unpublished if move.source.exists(move.old)])
+        self._unpublished = []
 
     def _tidy(self, commits: Sequence[Commit]) -> None:
         """Delete the directories that the files of these commits were moved out of."""
@@ -298,24 +280,3 @@ class RunDirectory(RunView):
 
 def _begun(job: dict[str, Any]) -> dict[str, Any]:
     return {"id": fingerprint(job)[:12], "job": job, "version": __version__}
-
-
-def _check_is_ours(url: str, options: dict[str, Any] | None) -> None:
-    """Raise UsageError for a directory that has other things in it, before anything is written there."""
-    store = open_store(url, options)
-    if store.exists(FIRST):
-        return
-    local = store.local_path(LOCK)
-    if local is None:
-        names = {name.split("/")[0] for name in store.list()}
-    else:
-        root = Path(store.url)
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{store.url} is a file", "choose another --run-dir")
-        names = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    others = sorted(name for name in names if name not in _OURS)
-    if others:
-        raise UsageError(
-            f"{store.url} is not empty and not a run directory: it has {', '.join(others[:3])}",
-            "choose another --run-dir",
-        )

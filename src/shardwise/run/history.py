@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from shardwise import records
-from shardwise.run.commits import Commit, Covered
+from shardwise.run.commits import Commit, Covered, from_plain, to_plain
 from shardwise.run.journal import Line
 
 BEGUN, OPENED, COMMITTED, DROPPED, FINISHED, FAILED = "begun", "opened", "committed", "dropped", "finished", "failed"
@@ -47,7 +46,7 @@ class History:
                 self.epoch = line.data["epoch"]
                 self.failed = None
             case "committed":
-                self._commit(records.revive(Commit, line.data["commit"]), line.data["base"])
+                self._commit(from_plain(line.data["commit"]), line.data["base"])
             case "dropped":
                 for attempt in line.data["attempts"]:
                     self._drop(attempt)
@@ -87,4 +86,4 @@ class History:
 
 def committed_line(commit: Commit, base: str, at: float) -> Line:
     """The line of the journal that is the commit. ``base``: URL of the output directory its attempt wrote under."""
-    return Line(COMMITTED, at, {"commit": records.plain(commit), "base": base})
+    return Line(COMMITTED, at, {"commit": to_plain(commit), "base": base})

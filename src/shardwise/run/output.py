@@ -89,6 +89,7 @@ def finish_output(url: str, run_id: str, files: Iterable[str], *, options: dict[
         if name not in parts and name.rpartition("/")[2].startswith("part-"):
             store.delete(name)
     _delete_attempts(store, run_id, before=None)
+    store.clean()
     store.put(SUCCESS, b"")
 
 

@@ -11,12 +11,13 @@ A crash before 2 leaves garbage; a crash after 2 leaves a rename to be done, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from shardwise.compute.task import Output
 from shardwise.errors import InternalError, StorageError
 from shardwise.run.commits import Commit
+from shardwise.run.output import empty_replaced
 from shardwise.storage import Store, digest_file, move
 from shardwise.storage.naming import attempt_name
 
@@ -54,9 +55,16 @@ class Move:
         store, name = (self.source, self.old) if self.is_waiting(sizes) else (self.target, self.new)
         return digest_file(store, name) == self.output.digest
 
-    def carry_out(self) -> None:
-        """Bring the file to its lasting place."""
-        move(self.source, self.old, self.target, self.new)
+
+def carry_out(moves: Iterable[Move]) -> None:
+    """Bring files to their lasting places, all of a store together. Old parts that new ones replace go before."""
+    groups: dict[tuple[str, str], list[Move]] = {}
+    for each in moves:
+        groups.setdefault((each.source.url, each.target.url), []).append(each)
+    for group in groups.values():
+        if any(each.output.publish for each in group):
+            empty_replaced(group[0].target)
+        move(group[0].source, group[0].target, [(each.old, each.new) for each in group])
 
 
 class Places:

@@ -7,8 +7,8 @@ from typing import Any
 
 from shardwise.run.commits import Commit
 from shardwise.run.history import History
-from shardwise.run.output import ATTEMPTS, empty_replaced, is_owner, sweep_output
-from shardwise.run.publish import Move, Places
+from shardwise.run.output import ATTEMPTS, is_owner, sweep_output
+from shardwise.run.publish import Move, Places, carry_out
 from shardwise.storage import Store
 
 OpenBase = Callable[[str], Store]
@@ -57,7 +57,7 @@ def find_lost(history: History, places: Places, open_base: OpenBase, verify: boo
         Data of a ``dropped`` line, empty where nothing is lost: ``attempts``, and ``files`` with what is wrong.
     """
     snapshot = Snapshot(history.id, open_base)
-    attempts, files = [], []
+    attempts, files, waiting = [], [], list[Move]()
     for commit in history.commits():
         base = history.bases[commit.attempt]
         moves = places.moves(commit, base)
@@ -66,9 +66,8 @@ def find_lost(history: History, places: Places, open_base: OpenBase, verify: boo
             attempts.append(commit.attempt)
             files.append(problem)
             continue
-        for move in moves:
-            if move.is_waiting(snapshot.size):
-                _complete(move)
+        waiting += [move for move in moves if move.is_waiting(snapshot.size)]
+    carry_out(waiting)
     return {"attempts": attempts, "files": files} if attempts else {}
 
 
@@ -82,12 +81,6 @@ def _problem(commit: Commit, base: str, moves: list[Move], snapshot: Snapshot, v
         if verify and not move.is_intact(snapshot.size):
             return f"{move.target.address(move.new)} is damaged: its digest is not {move.output.digest}"
     return ""
-
-
-def _complete(move: Move) -> None:
-    if move.output.publish:
-        empty_replaced(move.target)
-    move.carry_out()
 
 
 def sweep(root: Store, places: Places, history: History, open_base: OpenBase, epoch: int) -> None:

@@ -95,9 +95,9 @@ class Scheduler:
         self._commands: list[Command] = []
 
     @property
-    def counts(self) -> dict[State, int]:
-        """How many tasks are in each state (a state equals its name)."""
-        return dict(self._tasks.counts)
+    def counts(self) -> dict[str, int]:
+        """How many tasks are in each state, by its name."""
+        return {state.value: count for state, count in self._tasks.counts.items()}
 
     @property
     def running(self) -> tuple[Running, ...]:

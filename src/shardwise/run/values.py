@@ -18,9 +18,12 @@ from shardwise.storage.digests import digest
 
 _PLAIN = (type(None), bool, int, complex, str, type(Ellipsis), type(NotImplemented))
 _PROTOCOL = 4
-_CODE = (
-    ("co_name", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_code", "co_consts")
-    + ("co_names", "co_varnames", "co_freevars", "co_cellvars", "co_exceptiontable")
+_CODE = ("co_name", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags", "co_code", "co_consts") + (
+    "co_names",
+    "co_varnames",
+    "co_freevars",
+    "co_cellvars",
+    "co_exceptiontable",
 )  # not: file name, line numbers
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _BUILTINS = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)

@@ -64,16 +64,31 @@ class LocalStore:
             return path.read_bytes()
 
     def get_many(self, names: list[str]) -> list[bytes]:
-        return [self.get(name) for name in names]
+        parents = {name.rpartition("/")[0] for name in names}
+        resolved = {parent: str(self._path(parent)) if parent else self.url for parent in parents}
+        found = []
+        for name in names:
+            parent, _, leaf = check_name(name, self.url).rpartition("/")
+            path = f"{resolved[parent]}/{leaf}"
+            with refusals("read", path), open(path, "rb", buffering=0, opener=_open_no_link) as file:
+                found.append(file.read())
+        return found
 
     def rename(self, old: str, new: str) -> None:
-        source, target = self._path(old), self._path(new)
-        with refusals(f"rename {source} to", str(target)):
-            _make_directories(target.parent)
-            source.replace(target)
-            _sync_directory(target.parent)
-            if source.parent != target.parent:
-                _sync_directory(source.parent)
+        self.rename_many([(old, new)])
+
+    def rename_many(self, pairs: list[tuple[str, str]]) -> None:
+        changed = set()
+        for old, new in pairs:
+            source, target = self._path(old), self._path(new)
+            with refusals(f"rename {source} to", str(target)):
+                if target.parent not in changed:
+                    _make_directories(target.parent)
+                source.replace(target)
+            changed.add(target.parent)
+        for directory in changed:
+            with refusals("flush", str(directory)):
+                _sync_directory(directory)
 
     def size(self, name: str) -> int | None:
         try:
@@ -171,6 +186,10 @@ def _write_beside(path: Path, data: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _link(temporary: Path, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Moving a file, also from one store to another."""
+"""Moving files, also from one store to another."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from shardwise.storage.store import Store
 _CHUNK = 1 << 20
 
 
-def move(source: Store, old: str, target: Store, new: str) -> None:
-    """Move a file so that ``new`` is never seen in part. Between stores it is copied; the source goes last."""
+def move(source: Store, target: Store, pairs: list[tuple[str, str]]) -> None:
+    """Move files so that no new name is ever seen in part. Between stores they are copied; the source goes last."""
     if source.url == target.url:
-        target.rename(old, new)
+        target.rename_many(pairs)
         return
-    partial = f"{new}.tmp"
-    with source.open_read(old) as reader, target.open_write(partial) as writer:
-        shutil.copyfileobj(reader, writer, _CHUNK)
-    target.rename(partial, new)
-    source.delete(old)
+    for old, new in pairs:
+        partial = f"{new}.tmp"
+        with source.open_read(old) as reader, target.open_write(partial) as writer:
+            shutil.copyfileobj(reader, writer, _CHUNK)
+        target.rename(partial, new)
+        source.delete(old)

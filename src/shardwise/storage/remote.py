@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, cast
 
 from shardwise.errors import StorageError
@@ -12,6 +13,9 @@ from shardwise.storage.store import HIDDEN, check_name, refusals, storage_error,
 
 _MEMORY = threading.Lock()
 """fsspec's memory file system looks and then creates; threads of this process take turns here."""
+
+_TOGETHER = 16
+"""Files renamed at the same time: each is a copy and a deletion, tens of milliseconds apart."""
 
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs"})
 """Stores whose fsspec implementation makes ``mode="create"`` one conditional request."""
@@ -82,6 +86,10 @@ class FsspecStore:
         with refusals(f"rename {self.address(old)} to", self.address(new)):
             self._system.cp_file(self._path(old), self._path(new))
             self._system.rm_file(self._path(old))
+
+    def rename_many(self, pairs: list[tuple[str, str]]) -> None:
+        with ThreadPoolExecutor(_TOGETHER) as pool:
+            list(pool.map(lambda pair: self.rename(*pair), pairs))
 
     def size(self, name: str) -> int | None:
         self._system.invalidate_cache()

@@ -42,7 +42,12 @@ class Store(Protocol):
         """All bytes of many files, fetched together where the store can."""
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name, replacing what has it. A copy on the server where there is no rename."""
+        """Give a file another name, replacing what has it. A copy on the server where there is no rename.
+
+        The new name is durable; after a crash of the machine the old one may be there again, too."""
+
+    def rename_many(self, pairs: list[tuple[str, str]]) -> None:
+        """Rename many files, old to new, together where the store can. Some are done when it raises."""
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None where there is none."""

@@ -111,11 +111,11 @@ def entry(function: str) -> Entry:
         There is none of that name; the message lists all.
     """
     if function not in _entries:
-        raise UsageError(f"there is no aggregate {function!r}", f"choose one of: {', '.join(functions())}")
+        raise UsageError(f"there is no aggregate {function!r}", f"choose one of: {', '.join(known_aggregates())}")
     return _entries[function]
 
 
-def functions() -> list[str]:
+def known_aggregates() -> list[str]:
     """Names of all registered aggregates, sorted."""
     import shardwise.compute.aggregates  # noqa: F401  (registers them all)
 

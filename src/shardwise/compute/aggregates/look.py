@@ -16,8 +16,11 @@ from shardwise.compute.exact.sql import quoted
 if TYPE_CHECKING:
     import duckdb
 
-USUAL = (-48, 44)
-"""Binades that most measured data lie in: 3.6e-15 to 1.7e13."""
+USUAL = (-44, 40)
+"""Binades that most measured data lie in: 5.7e-14 to 1.1e12."""
+
+_BELOW = 55
+"""Binades below the greatest value in which the least is expected: what three pieces reach."""
 
 GROUP_BITS, ALL_BITS = 17, 27
 """Rows of a group, and of all, that are expected first: 2**17 and 2**27."""
@@ -81,24 +84,28 @@ class Look:
 
     def known(self, column: str) -> Range | None:
         """Both ends from statistics: where all values have one sign. They say nothing about NaN."""
-        found = self.bounds(column)
-        if found is None or not all(map(math.isfinite, found)):
+        found = self._statistics(column)
+        if found is None or found[0] <= 0 <= found[1]:
             return None
-        sizes = sorted(abs(end) for end in found)
-        if found[0] <= 0 <= found[1] or sizes[0] == 0:
-            return None
-        return Range(_binade(sizes[0]), _binade(sizes[1]) + 1, True)
+        least, greatest = sorted(map(abs, found))
+        before = self.experience.ranges.get(column)
+        return Range(_binade(least), _binade(greatest) + 1, before is None or before.finite)
 
     def guess(self, column: str) -> tuple[Range, bool]:
         """A range to try, and whether its upper end is sure."""
-        found = self.bounds(column)
+        found = self._statistics(column)
         before = self.experience.ranges.get(column)
-        low, top, finite = (before.low, before.top, before.finite) if before else (*USUAL, True)
-        if found is None or not all(map(math.isfinite, found)):
-            return Range(low, top, finite), False
+        if found is None:
+            return before or Range(*USUAL, finite=True), False
         size = max(map(abs, found))
-        top = _binade(size) + 1 if size else 0
-        return Range(min(low, top - 60), top, finite), True
+        top = _binade(size) + 1 if size else 1
+        if before is None:
+            return Range(min(-30, top - _BELOW), top, True), True
+        return Range(min(before.low, top - 1), top, before.finite), True
+
+    def _statistics(self, column: str) -> tuple[float, float] | None:
+        found = self.bounds(column)
+        return found if found is not None and all(map(math.isfinite, found)) else None
 
     def exact(self, column: str) -> Range:
         """The range, by a pass over all float columns at once."""

@@ -28,7 +28,7 @@ from shardwise.compute.aggregates.summing import (
     values_of,
 )
 from shardwise.compute.exact.doubles import RawSum, Term, exact_sums, quanta
-from shardwise.compute.exact.limbs import totals
+from shardwise.compute.exact.limbs import is_huge, totals
 from shardwise.compute.exact.rounding import quotient, root
 from shardwise.compute.exact.sql import Layers, quoted
 
@@ -61,20 +61,26 @@ class MomentKernel:
         return (self._known(look, known) if len(known) == len(ranges) else self._passed(look),)
 
     def _known(self, look: Look, ranges: dict[str, Range]) -> Part:
+        """On statistics, which tell nothing of NaN and of the rows of a group: hence the guard."""
         layers = Layers(self.key)
         sums, guards = self._float_sums(layers, ranges, look.bits)
+        if any(is_huge(raw.name) for raw in sums):  # whose casts would fail on NaN
+            return self._passed(look)
         guard = " OR ".join([f"count({self.numbers[0].sql}) > {2**look.bits}", *guards])
-        values = self._values(sums, "0::BIGINT")
+        values = self._values(sums, self._bad(ranges))
         return Part(GROUPS, values, layers=tuple(layers.levels), guard=guard, fallback=lambda: self._passed(look))
 
     def _passed(self, look: Look) -> Part:
+        """On what a pass over the rows found."""
         layers = Layers(self.key)
-        floats = [x for x in self.numbers if x.floating]
-        ranges = {x.column: look.exact(x.column) for x in floats}
-        unfinite = [f"NOT isfinite({x.sql})" for x in floats if not ranges[x.column].finite]
+        ranges = {x.column: look.exact(x.column) for x in self.numbers if x.floating}
         sums, _ = self._float_sums(layers, ranges, look.row_bits)
-        bad = f"count_if({' OR '.join(unfinite)})::BIGINT" if unfinite else "0::BIGINT"
-        return Part(GROUPS, self._values(sums, bad), layers=tuple(layers.levels))
+        return Part(GROUPS, self._values(sums, self._bad(ranges)), layers=tuple(layers.levels))
+
+    def _bad(self, ranges: Mapping[str, Range]) -> str:
+        """SQL of how many rows hold a NaN or an infinity."""
+        tests = [f"NOT isfinite({x.sql})" for x in self.numbers if x.floating and not ranges[x.column].finite]
+        return f"count_if({' OR '.join(tests)})::BIGINT" if tests else "0::BIGINT"
 
     def _integer_sums(self) -> list[RawSum]:
         sums = [raw for i, x in enumerate(self.numbers) for raw in integer_sums(f"{self.key}_s{i}", x)]
@@ -83,9 +89,7 @@ class MomentKernel:
             sums += integer_product_sums(f"{self.key}_p{pair}", x, y)
         return sums
 
-    def _float_sums(
-        self, layers: Layers, ranges: Mapping[str, Range], bits: int
-    ) -> tuple[list[RawSum], list[str]]:
+    def _float_sums(self, layers: Layers, ranges: Mapping[str, Range], bits: int) -> tuple[list[RawSum], list[str]]:
         terms: list[list[Term]] = [
             [float_term(layers, x, ranges[x.column])] if x.floating else x.terms() for x in self.numbers
         ]

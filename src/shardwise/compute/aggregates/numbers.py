@@ -90,7 +90,8 @@ def _decimal(column: str, kind: pa.DataType) -> Number:
     if scale == 0:
         sql = f"{name}::HUGEINT"
     elif kind.precision + scale + 1 <= 38:
-        sql = f"({name} * {10**scale}::DECIMAL({scale + 1}, 0))::HUGEINT"
+        # Wide beforehand: a product of two narrow ones would have to fit 18 digits.
+        sql = f"({name}::DECIMAL({37 - scale}, {scale}) * {10**scale}::DECIMAL({scale + 1}, 0))::HUGEINT"
     else:
         sql = f"replace({name}::VARCHAR, '.', '')::HUGEINT"
     bits = (10**kind.precision).bit_length()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type, register
-from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
-from shardwise.compute.buckets import Longs, lowest_level, pick_ranks
+from shardwise.compute.buckets import Longs, between, lowest_level, nearest_rank, pick_ranks
 from shardwise.compute.expressions import quote
 from shardwise.errors import UsageError
 
@@ -50,13 +49,13 @@ def approx_quantile(column: str, q: float | list[float] | tuple[float, ...]) -> 
     extremes are exact. Anything between is estimated from counts in buckets, with a bound on the error of the value:
 
     - floats, integers, decimals, durations: within 1/256 (0.4 %) of the exact quantile, and rounded to the column's
-      type. Integers up to 256 and every other value that has a bucket of its own are exact. (Subnormal floats below
-      1e-309 count as zero; nanoseconds of durations are rounded to microseconds.)
+      type. (Subnormal floats below 1e-309: within 1e-309. Nanoseconds of durations are rounded to microseconds.)
     - dates: exact.
     - times and timestamps: within half a bucket, where buckets have the least power of two of the column's unit as
       width at which the data fill at most 4096 of them. For evenly spread data that is 1/4096 of their range or less.
 
-    Nulls are skipped. NaN is a value, greater than infinity. The estimate depends on the data alone.
+    A value that is alone in its bucket is given exactly: integers up to 256, columns of few different values. Nulls are
+    skipped. NaN is a value, greater than infinity. The estimate depends on the data alone.
 
     References
     ----------
@@ -82,7 +81,7 @@ def _bind(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
 
 @dataclass(frozen=True)
 class QuantileKernel:
-    """Counts per bucket (a side table) and the exact extremes (in the main one)."""
+    """Per bucket, in a side table: how many values, the least and the greatest of them."""
 
     key: str
     name: str
@@ -109,77 +108,53 @@ class QuantileKernel:
     def parts(self, con: duckdb.DuckDBPyConnection, relation: str, keys: list[str], bounds: Bounds) -> tuple[Part, ...]:
         scale, column = self._scale, quote(self.column)
         level = self._part_level(con, relation) if scale.has_levels else 0
-        extreme = scale.extreme_sql(column)
         subkeys = {f"{self.key}_bucket": scale.bucket_sql(column, level)}
         if scale.has_levels:
             subkeys[f"{self.key}_level"] = f"CAST({level} AS TINYINT)"  # a bare number would be a position
-        return self._parts(extreme, subkeys, f"{column} IS NOT NULL")
+        return (self._part(scale.value_sql(column), subkeys, f"{column} IS NOT NULL"),)
 
     def merge_parts(self, columns: Mapping[str, list[str]]) -> tuple[Part, ...]:
         names = [f"{self.key}_bucket"] + ([f"{self.key}_level"] if self._scale.has_levels else [])
-        return self._parts("", {name: name for name in names}, "")
+        return (self._part("", {name: name for name in names}, ""),)
 
-    def _parts(self, extreme: str, subkeys: Mapping[str, str], where: str) -> tuple[Part, ...]:
-        low, high, count = f"{self.key}_low", f"{self.key}_high", f"{self.key}_count"
-        extremes = (Value(low, f"min({extreme})", f"min({low})"), Value(high, f"max({extreme})", f"max({high})"))
-        counts = Value(count, "count(*)", f"CAST(sum({count}) AS BIGINT)")
-        return Part(GROUPS, extremes), Part(f"{self.key}_buckets", (counts,), subkeys, where)
+    def _part(self, value: str, subkeys: Mapping[str, str], where: str) -> Part:
+        low, high, count = (f"{self.key}_{word}" for word in ("low", "high", "count"))
+        values = (
+            Value(count, "count(*)", f"CAST(sum({count}) AS BIGINT)"),
+            Value(low, f"min({value})", f"min({low})"),
+            Value(high, f"max({value})", f"max({high})"),
+        )
+        return Part(f"{self.key}_buckets", values, subkeys, where)
 
     def _part_level(self, con: duckdb.DuckDBPyConnection, relation: str) -> int:
-        """A level that the whole data need too: any rows would do to find one, a random sample gives a good one."""
+        """A level that the whole data need too. Any of the rows would do to find one; these are picked by value, so
+        that the same rows give the same level again."""
         column = quote(self.column)
-        ticks = self._scale.extreme_sql(column)
-        sample = (
-            f"SELECT {column} FROM {relation} WHERE {column} IS NOT NULL USING SAMPLE reservoir({_SAMPLE_ROWS} ROWS)"
-        )
-        found = con.sql(f"SELECT CAST({ticks} AS BIGINT) AS ticks FROM ({sample})").to_arrow_table()["ticks"]
-        return lowest_level(np.sort(found.to_numpy().astype(np.int64)))
+        ticks = f"SELECT CAST({self._scale.value_sql(column)} AS BIGINT) AS ticks FROM {relation}"
+        rows = con.sql(f"SELECT count({column}) FROM {relation}").fetchall()[0][0]
+        one_in = max(1, rows // _SAMPLE_ROWS)
+        found = con.sql(f"SELECT DISTINCT ticks FROM ({ticks}) WHERE ticks IS NOT NULL AND hash(ticks) % {one_in} = 0")
+        return lowest_level(np.sort(found.to_arrow_table()["ticks"].to_numpy()))
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         table = _Buckets.read(sides[f"{self.key}_buckets"], self.key, groups.num_rows)
-        lows = self._extremes(groups[f"{self.key}_low"], table, table.starts)
-        highs = self._extremes(groups[f"{self.key}_high"], table, table.ends - 1)
-        picked = [self._pick(table, q, lows, highs) for q in self.quantiles]
+        picked = [table.pick(q, self._scale) for q in self.quantiles]
         if not self.is_list:
             return self._scale.array(picked[0])
-        flat = self._scale.array([values[group] for group in range(groups.num_rows) for values in picked])
-        offsets = np.arange(groups.num_rows + 1, dtype=np.int32) * len(self.quantiles)
-        is_null = np.append(table.totals == 0, False)
-        return pa.ListArray.from_arrays(pa.array(offsets, mask=is_null), flat).cast(self.type)
-
-    def _extremes(self, found: pa.ChunkedArray, table: _Buckets, rows: Longs) -> list[Any]:
-        scale = self._scale
-        return [
-            None if value is None else scale.exact(value, int(table.buckets[row]))
-            for value, row in zip(found.to_pylist(), rows.tolist())
-        ]
-
-    def _pick(self, table: _Buckets, q: float, lows: list[Any], highs: list[Any]) -> list[Any]:
-        """The value at the nearest rank of every group: the least that at least ``q`` of its values do not exceed."""
-        exact, scale = Fraction(repr(q)), self._scale  # 0.1 means a tenth
-        totals = table.totals.tolist()
-        ranks = [max(1, -(-total * exact.numerator // exact.denominator)) for total in totals]
-        rows = pick_ranks(table.starts, table.counts, np.array(ranks, np.int64))
-        picked: list[Any] = []
-        for rank, total, row, low, high in zip(ranks, totals, rows.tolist(), lows, highs):
-            if total == 0:
-                picked.append(None)
-            elif rank == 1 or rank == total:
-                picked.append(low if rank == 1 else high)
-            else:
-                picked.append(min(max(scale.middle(int(table.buckets[row]), table.level), low), high))
-        return picked
+        flat = self._scale.array([wholes[group] for group in range(groups.num_rows) for wholes in picked])
+        offsets = pa.array(np.arange(groups.num_rows + 1, dtype=np.int32) * len(self.quantiles))
+        return pa.ListArray.from_arrays(offsets, flat, mask=pa.array(table.totals == 0)).cast(self.type)
 
 
 @dataclass(frozen=True)
 class _Buckets:
-    """Counts of all groups, by group and bucket, all at one level."""
+    """The buckets of all groups, by group and value."""
 
-    level: int
     buckets: Longs
     counts: Longs
+    lows: pa.Array
+    highs: pa.Array
     starts: Longs  # of each group
-    ends: Longs
     totals: Longs  # of each group
 
     @classmethod
@@ -187,17 +162,38 @@ class _Buckets:
         owner, buckets, counts = (
             side[name].to_numpy().astype(np.int64) for name in (GROUP_ROW, f"{key}_bucket", f"{key}_count")
         )
-        level = 0
+        lows, highs = (side[f"{key}_{end}"].combine_chunks() for end in ("low", "high"))
         if f"{key}_level" in side.column_names and len(side):
             levels = side[f"{key}_level"].to_numpy().astype(np.int64)
-            level = int(levels.max())
-            buckets = buckets >> (level - levels)
-            more = lowest_level(np.sort(buckets))
-            level, buckets = level + more, buckets >> more
+            buckets = buckets >> (levels.max() - levels)
+            buckets = buckets >> lowest_level(np.sort(buckets))
         order = np.lexsort((buckets, owner))
-        ends = np.searchsorted(owner[order], np.arange(groups + 1))
-        sums = np.concatenate([[0], np.cumsum(counts[order])])
-        return cls(level, buckets[order], counts[order], ends[:-1], ends[1:], np.diff(sums[ends]))
+        owner, buckets, counts, lows, highs = (column.take(order) for column in (owner, buckets, counts, lows, highs))
+        if f"{key}_level" in side.column_names and len(side):
+            owner, buckets, counts, lows, highs = _joined(owner, buckets, counts, lows, highs)
+        ends = np.searchsorted(owner, np.arange(groups + 1))
+        sums = np.concatenate([[0], np.cumsum(counts)])
+        return cls(buckets, counts, lows, highs, ends[:-1], np.diff(sums[ends]))
+
+    def pick(self, q: float, scale: Scale) -> list[int | None]:
+        """The value at the nearest rank of every group: an extreme, or half-way between those of its bucket."""
+        filled = np.flatnonzero(self.totals)
+        ranks = np.array([nearest_rank(q, total) for total in self.totals.tolist()], np.int64)
+        rows = pick_ranks(self.starts, self.counts, ranks)[filled]
+        wholes: list[int | None] = [None] * len(self.totals)
+        lows, highs = self.lows.take(rows).to_pylist(), self.highs.take(rows).to_pylist()
+        for group, bucket, low, high in zip(filled.tolist(), self.buckets[rows].tolist(), lows, highs):
+            ends = scale.whole(low, bucket), scale.whole(high, bucket)
+            wholes[group] = between(*ends, int(ranks[group]), int(self.totals[group]))
+        return wholes
+
+
+def _joined(owner: Longs, buckets: Longs, counts: Longs, lows: pa.Array, highs: pa.Array) -> tuple[Any, ...]:
+    """Make one of neighbours in the same bucket of the same group, which were counted at different levels."""
+    firsts = np.flatnonzero(np.r_[True, (owner[1:] != owner[:-1]) | (buckets[1:] != buckets[:-1])])
+    least = pa.array(np.minimum.reduceat(lows.to_numpy(), firsts))
+    greatest = pa.array(np.maximum.reduceat(highs.to_numpy(), firsts))
+    return owner[firsts], buckets[firsts], np.add.reduceat(counts, firsts), least, greatest
 
 
 def check_quantiles(q: float | list[float] | tuple[float, ...]) -> tuple[float, ...]:

@@ -1,21 +1,19 @@
-"""How values of a type are put into buckets in SQL, and what value stands for a bucket.
+"""How values of a type are put into buckets in SQL, and the integers that stand for them.
 
-A scale works in a domain of its own that sorts as the values do: order keys for floats, ticks for times, the numbers
-themselves for integers and decimals. Extremes are kept in that domain, exactly.
+A scale maps values to integers that sort as the values do: order keys for floats, ticks for times and durations,
+unscaled numbers for decimals, integers themselves. Half-way between two values lies the mean of their integers.
 """
 
 from __future__ import annotations
 
 import decimal
-import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute.buckets import SHIFT, key_value, middle_key, order_key, order_key_sql, tick_middle
+from shardwise.compute.buckets import SHIFT, key_value, order_key, order_key_sql
 
 _TICKS_SQL = {
     "s": "(epoch_us({0}) // 1000000)",
@@ -33,20 +31,17 @@ class Scale(Protocol):
     def has_levels(self) -> bool:
         """Whether buckets have levels (ticks), or are fixed."""
 
-    def extreme_sql(self, column: str) -> str:
-        """What to take min and max of."""
-
-    def exact(self, extreme: Any, bucket: int) -> Any:
-        """A min or max, and the bucket it is in, as a value of the scale's domain."""
+    def value_sql(self, column: str) -> str:
+        """What is kept of a bucket's least and greatest value."""
 
     def bucket_sql(self, column: str, level: int) -> str:
         """The value's bucket, a BIGINT."""
 
-    def middle(self, bucket: int, level: int) -> Any:
-        """What stands for a bucket, in the scale's domain."""
+    def whole(self, kept: Any, bucket: int) -> int:
+        """The integer of a value that was kept from a bucket."""
 
-    def array(self, values: list[Any]) -> pa.Array:
-        """Values of the domain (or None) as an array of the type."""
+    def array(self, wholes: list[int | None]) -> pa.Array:
+        """The values of integers, as an array of the type."""
 
 
 def scale_of(kind: pa.DataType) -> Scale | None:
@@ -55,13 +50,15 @@ def scale_of(kind: pa.DataType) -> Scale | None:
     Examples
     --------
     >>> scale_of(pa.int64())
-    NumberScale(kind=DataType(int64))
+    IntegerScale(kind=DataType(int64))
     """
     types = pa.types
     if types.is_float32(kind) or types.is_float64(kind):
         return FloatScale(kind)
-    if types.is_integer(kind) or (types.is_decimal(kind) and 0 <= kind.scale <= kind.precision <= 38):
-        return NumberScale(kind)
+    if types.is_integer(kind):
+        return IntegerScale(kind)
+    if types.is_decimal(kind) and 0 <= kind.scale <= kind.precision <= 38:
+        return DecimalScale(kind)
     if types.is_duration(kind):
         return DurationScale(kind)
     if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind):
@@ -76,61 +73,60 @@ class FloatScale:
     kind: pa.DataType
     has_levels = False
 
-    def extreme_sql(self, column: str) -> str:
-        return column
-
-    def exact(self, extreme: Any, bucket: int) -> int:
-        if extreme == 0:  # DuckDB takes either zero, as they are equal
-            return -1 if bucket < 0 else 0
-        return int(order_key(np.array([extreme], np.float64))[0])
+    def value_sql(self, column: str) -> str:
+        return f"CASE WHEN isnan({column}) THEN CAST('nan' AS DOUBLE) ELSE CAST({column} AS DOUBLE) END"
 
     def bucket_sql(self, column: str, level: int) -> str:
         return f"{order_key_sql(f'CAST({column} AS DOUBLE)')} >> {SHIFT}"
 
-    def middle(self, bucket: int, level: int) -> int:
-        return middle_key(bucket)
+    def whole(self, kept: Any, bucket: int) -> int:
+        if kept == 0:  # the zeros are equal to DuckDB, and their buckets tell them apart
+            return -1 if bucket < 0 else 0
+        return int(order_key(np.array([kept], np.float64))[0])
 
-    def array(self, values: list[Any]) -> pa.Array:
-        return pa.array([None if key is None else key_value(key) for key in values], self.kind)
+    def array(self, wholes: list[int | None]) -> pa.Array:
+        return pa.array([None if key is None else key_value(key) for key in wholes], self.kind)
 
 
 @dataclass(frozen=True)
-class NumberScale:
-    """Integers and decimals, by the leading bits of the nearest float."""
+class IntegerScale:
+    """Integers, by the leading bits of the nearest float."""
 
     kind: pa.DataType
     has_levels = False
 
-    def extreme_sql(self, column: str) -> str:
+    def value_sql(self, column: str) -> str:
         return column
 
-    def exact(self, extreme: Any, bucket: int) -> Any:
-        return extreme
-
     def bucket_sql(self, column: str, level: int) -> str:
-        return f"{order_key_sql(f'CAST({self.extreme_sql(column)} AS DOUBLE)')} >> {SHIFT}"
+        return f"{order_key_sql(f'CAST({self.value_sql(column)} AS DOUBLE)')} >> {SHIFT}"
 
-    def middle(self, bucket: int, level: int) -> Any:
-        if bucket < 0:
-            return -self.middle(~bucket, level)
-        number = Fraction(key_value(middle_key(bucket)))
-        if not pa.types.is_decimal(self.kind):
-            return math.floor(number)  # a bucket that holds one integer gives that integer
-        units = math.floor(number * 10**self.kind.scale + Fraction(1, 2))
-        return decimal.Decimal(units).scaleb(-self.kind.scale, _EXACT)
+    def whole(self, kept: Any, bucket: int) -> int:
+        return int(kept)
 
-    def array(self, values: list[Any]) -> pa.Array:
+    def array(self, wholes: list[int | None]) -> pa.Array:
+        return pa.array(wholes, self.kind)
+
+
+class DecimalScale(IntegerScale):
+    """Decimals: their unscaled integers."""
+
+    def whole(self, kept: Any, bucket: int) -> int:
+        return int(kept.scaleb(self.kind.scale, _EXACT))
+
+    def array(self, wholes: list[int | None]) -> pa.Array:
+        values = [None if one is None else decimal.Decimal(one).scaleb(-self.kind.scale, _EXACT) for one in wholes]
         return pa.array(values, self.kind)
 
 
-class DurationScale(NumberScale):
+class DurationScale(IntegerScale):
     """Durations: numbers of ticks. (DuckDB's intervals keep microseconds, so finer ones are rounded to these.)"""
 
-    def extreme_sql(self, column: str) -> str:
+    def value_sql(self, column: str) -> str:
         return _TICKS_SQL[self.kind.unit].format(column)
 
-    def array(self, values: list[Any]) -> pa.Array:
-        return pa.array(values, pa.int64()).cast(self.kind)
+    def array(self, wholes: list[int | None]) -> pa.Array:
+        return pa.array(wholes, pa.int64()).cast(self.kind)
 
 
 @dataclass(frozen=True)
@@ -143,21 +139,18 @@ class TickScale:
     def has_levels(self) -> bool:
         return not pa.types.is_date(self.kind)
 
-    def extreme_sql(self, column: str) -> str:
+    def value_sql(self, column: str) -> str:
         if pa.types.is_date(self.kind):
             return f"({column} - DATE '1970-01-01')"
         return _TICKS_SQL[self.kind.unit].format(column)
 
-    def exact(self, extreme: Any, bucket: int) -> Any:
-        return extreme
-
     def bucket_sql(self, column: str, level: int) -> str:
-        return f"{self.extreme_sql(column)} >> {level}"
+        return f"{self.value_sql(column)} >> {level}"
 
-    def middle(self, bucket: int, level: int) -> int:
-        return tick_middle(bucket, level)
+    def whole(self, kept: Any, bucket: int) -> int:
+        return int(kept)
 
-    def array(self, values: list[Any]) -> pa.Array:
+    def array(self, wholes: list[int | None]) -> pa.Array:
         if pa.types.is_date(self.kind):
-            return pa.array(values, pa.int32()).cast(pa.date32()).cast(self.kind)
-        return pa.array(values, pa.int32() if self.kind.bit_width == 32 else pa.int64()).cast(self.kind)
+            return pa.array(wholes, pa.int32()).cast(pa.date32()).cast(self.kind)
+        return pa.array(wholes, pa.int32() if self.kind.bit_width == 32 else pa.int64()).cast(self.kind)

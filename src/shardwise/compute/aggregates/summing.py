@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from collections.abc import Iterable, Sequence
 
 from shardwise.compute.aggregates.kernel import Value
@@ -96,11 +98,18 @@ def term_product_sums(
 ) -> tuple[list[RawSum], list[str]]:
     """The sum of x y over columns given as terms, and guards that tell whether a value was not finite."""
     sums, guards = [], []
-    for x in [part for term in xs for part in near_one(layers, term)]:
-        for y in [part for term in ys for part in near_one(layers, term)]:
-            for term in product(layers, x, y):
-                pieces = quanta(term.top, term.quantum, bits)
-                sums += exact_sums(layers, prefix, term, bits)
-                if pieces is not None:
-                    guards.append(f"NOT isfinite({sums[-len(pieces)].sql})")
+    for x, y in itertools.product(xs, ys):
+        for term in [part for pair in _factors(layers, x, y) for part in product(layers, *pair)]:
+            made = exact_sums(layers, prefix, term, bits)
+            sums += made
+            if quanta(term.top, term.quantum, bits) is not None:
+                guards.append(f"NOT isfinite({made[0].sql})")
     return sums, guards
+
+
+def _factors(layers: Layers, x: Term, y: Term) -> list[tuple[Term, Term]]:
+    """Pairs of terms near one whose products add up to x y."""
+    parts = near_one(layers, x)
+    if x == y:  # of a square: a value is in one of the parts and zero in the others
+        return list(zip(parts, parts))
+    return list(itertools.product(parts, near_one(layers, y)))

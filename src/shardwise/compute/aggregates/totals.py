@@ -82,7 +82,7 @@ class TotalKernel:
         return tuple(values)
 
     def merge_parts(self, columns: Mapping[str, list[str]]) -> tuple[Part, ...]:
-        kept = [value for value in self._values([], True)]
+        kept = self._values([], True)
         return (Part(GROUPS, (*kept, *merged_sums(columns[GROUPS], f"{self.key}_s"))),)
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
@@ -111,7 +111,7 @@ class TotalKernel:
         is_decimal = pa.types.is_decimal(self.type)
         limit = 10**38 if is_decimal else _INT64
         for value in values:
-            if value is not None and not (-limit <= value < limit) or is_decimal and value == -limit:
+            if value is not None and not (-limit + is_decimal <= value < limit):
                 raise self._too_large(value)
         if is_decimal:
             return pa.array([None if v is None else self._decimal(v) for v in values], self.type)
@@ -127,7 +127,7 @@ class TotalKernel:
         shown = self._decimal(value) if pa.types.is_decimal(self.type) else value
         return InputError(
             f"the sum of column {self.column!r} is {shown}, which does not fit {self.type}",
-            f"take its mean, or cast it before: with_columns(wide=\"CAST({self.column} AS DOUBLE)\")",
+            f'take its mean, or cast it before: with_columns(wide="CAST({self.column} AS DOUBLE)")',
         )
 
 

@@ -2,9 +2,9 @@
 
 *Pieces.* Let every |x| be below 2**top, every x a multiple of 2**quantum, and a group hold at most 2**bits of them.
 ``(x + c) - c`` with ``c = 1.5 * 2**(52 + q)`` rounds x to a multiple of 2**q, exactly as stored; what is left is a
-double too (Dekker 1971). With ``q = top + bits - 53`` any sum of such pieces is a multiple of 2**q below 2**(q + 53): an
-ordinary ``sum(DOUBLE)`` of them is exact in any order. The rest, at most 2**(q - 1), is cut again until nothing is left.
-Two pieces hold 54 - 2 bits + 53 binades, and cost half of what a cast to HUGEINT does.
+double too (Dekker 1971). With ``q = top + bits - 53`` any sum of such pieces is a multiple of 2**q below 2**(q + 53):
+an ordinary ``sum(DOUBLE)`` of them is exact in any order. The rest, at most 2**(q - 1), is cut again until nothing is
+left. Two pieces hold 107 - 2 bits binary digits, and add half of what a cast to HUGEINT adds to a plain sum.
 
 *Windows.* Where exponents spread too far for that, |x| is sorted into windows of 40 binades; in window j the integer
 x * 2**(-40 j) is below 2**92, and HUGEINT holds the sum of 2**35 of them.

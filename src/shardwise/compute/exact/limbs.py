@@ -46,6 +46,12 @@ def double_name(prefix: str, shift: int, quantum: int) -> str:
     return f"{prefix}__d{shift + _BIAS:04d}{quantum + _BIAS:04d}"
 
 
+def is_huge(name: str) -> bool:
+    """Whether a raw sum is a HUGEINT."""
+    match = _RAW.match(name)
+    return match is not None and match["unit"] is not None
+
+
 def limb_columns(columns: Iterable[str], prefix: str) -> dict[str, int]:
     """The limb columns of ``prefix`` among ``columns`` and the exponent of each one's unit."""
     found = {}

@@ -7,6 +7,8 @@ column whose exponents spread over more than 720 binades is taken as the sum of 
 
 from __future__ import annotations
 
+import itertools
+
 from shardwise.compute.exact.doubles import LEAST, Term
 from shardwise.compute.exact.limbs import LIMB
 from shardwise.compute.exact.sql import Layers, power, scaled
@@ -21,7 +23,7 @@ def near_one(layers: Layers, term: Term) -> list[Term]:
         return [_moved(layers, term)]
     size = f"abs({term.sql})"
     found = []
-    for low, top in zip(_CUTS, _CUTS[1:]):
+    for low, top in itertools.pairwise(_CUTS):
         if low >= term.top or top <= term.low:
             continue
         inside = [] if low == LEAST else [f"{size} >= {power(low)}"]

@@ -14,8 +14,8 @@ def quoted(name: str) -> str:
 
     Examples
     --------
-    >>> quoted('a "b"')
-    '"a ""b"""'
+    >>> quoted("a b")
+    '"a b"'
     """
     return '"' + name.replace('"', '""') + '"'
 

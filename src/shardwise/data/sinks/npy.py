@@ -54,8 +54,8 @@ class NpyFileWriter(Writer):
     def _append(self, batch: np.ndarray) -> None:
         if batch.shape[1:] != self._columns or batch.dtype.newbyteorder("=") != self._dtype:
             raise FunctionError(
-                f"a batch has shape {batch.shape} and dtype {batch.dtype}, but the file has "
-                f"(rows, *{self._columns}) and {self._dtype}",
+                f"a batch has shape {batch.shape} and dtype {batch.dtype}, but the file has shape "
+                f"({', '.join(['rows', *map(str, self._columns)])}) and dtype {self._dtype}",
                 "return arrays of one dtype and one number of columns",
             )
         self._body.write(np.ascontiguousarray(batch, self._dtype).data)

@@ -111,5 +111,17 @@ def refuse(column: str, kind: pa.DataType, format_name: str, fix: str) -> UsageE
 
 
 def _decoded_field(field: pa.Field) -> pa.Field:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, kind, field.nullable)
+    return pa.field(field.name, _decoded_type(field.type), field.nullable)
+
+
+def _decoded_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_struct(kind):
+        return pa.struct([_decoded_field(kind.field(number)) for number in range(kind.num_fields)])
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, _decoded_field(kind.item_field), kind.keys_sorted)
+    for is_list, make in ((pa.types.is_list, pa.list_), (pa.types.is_large_list, pa.large_list)):
+        if is_list(kind):
+            return make(_decoded_field(kind.value_field))
+    return kind

@@ -17,10 +17,10 @@ from shardwise.errors import UsageError
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 
-_STATELESS_MULTIBYTE = frozenset(
-    "big5 big5hkscs cp932 cp949 cp950 euc_jis_2004 euc_jisx0213 euc_jp euc_kr gb18030 gb2312 gbk johab "
-    "shift_jis shift_jis_2004 shift_jisx0213".split()
-)
+_STATELESS_MULTIBYTE = {
+    *("big5", "big5hkscs", "cp932", "cp949", "cp950", "euc_jis_2004", "euc_jisx0213", "euc_jp", "euc_kr", "gb18030"),
+    *("gb2312", "gbk", "johab", "shift_jis", "shift_jis_2004", "shift_jisx0213"),
+}
 
 
 @dataclass(frozen=True, slots=True)

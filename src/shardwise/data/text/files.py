@@ -123,7 +123,7 @@ class TextFile:
             found = error.object[error.start : error.end].hex(" ")
             raise InputError(
                 f"{self.name}: the bytes {found} are not {self.codec.name} text.",
-                f'give the encoding it was written in: encoding="{"cp932" if self.codec.utf8 else "utf-8"}", for example',
+                'give the encoding it was written in, such as encoding="utf-8" or encoding="cp932"',
             ) from error
 
 

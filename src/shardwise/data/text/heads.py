@@ -118,14 +118,14 @@ def _fields(record: str, rules: QuoteRules) -> tuple[str, ...]:
     return tuple(name.rstrip(" ") for name in next(reader, []))
 
 
-def first_records(file: TextFile, rules: QuoteRules, count: int) -> bytes:
+def first_records(file: TextFile, rules: QuoteRules, count: int, newline: bytes | None = None) -> bytes:
     """The first ``count`` records as UTF-8, after leading blank lines; lines that are blank later count as records."""
     taken: list[bytes] = []
     left = count
     scanner: RecordScanner | None = None
     chunks = _after_blank_lines(file.utf8_chunks(SAMPLE_BYTES))
     start = next(chunks, b"")
-    newline = _newline_at(start, _first_newline(start, 0, rules))[-1:]
+    newline = newline or _newline_at(start, _first_newline(start, 0, rules))[-1:]
     for block in whole_lines(_again(start, chunks), newline):
         scanner = scanner or RecordScanner(rules, newline)
         ends = scanner.ends(block)

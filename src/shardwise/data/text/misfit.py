@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import duckdb
 import numpy as np
@@ -31,6 +31,8 @@ class Misfit:
         The record, shortened.
     reason : str
         What DuckDB, or the decoder, said.
+    column, value : str or None
+        The first column whose value does not fit, and the value; None where the record as a whole is wrong.
     """
 
     file: str
@@ -38,6 +40,8 @@ class Misfit:
     line: int
     text: str
     reason: str
+    column: str | None = None
+    value: str | None = None
 
     def moved(self, file: str, records: int, lines: int) -> Misfit:
         """The same misfit, where so much comes before the text in which it was found."""
@@ -49,19 +53,32 @@ class Misfit:
         return f"{self.file}: record {self.record} (line {self.line})"
 
 
-def find_misfit(text: bytes, rules: QuoteRules, newline: bytes, parse: Callable[[bytes], pa.Table]) -> Misfit:
-    """Find the record because of which ``parse(text)`` fails, by halving: what comes before it can be parsed."""
+class Parse(Protocol):
+    """Parses the records in bytes [first, last) of a text; ``as_text`` takes every column as text."""
+
+    def __call__(self, first: int, last: int, names: list[str], as_text: bool = False) -> pa.Table: ...
+
+
+def find_misfit(text: bytes, rules: QuoteRules, newline: bytes, parse: Parse, names: list[str]) -> Misfit:
+    """Find the record because of which ``text`` cannot be parsed, by halving: what comes before it can be."""
     ends = (RecordScanner(rules, newline).ends(text) + 1).tolist()
     if not ends or ends[-1] < len(text):
         ends.append(len(text))
-    number = bisect_left(ends, True, hi=len(ends) - 1, key=lambda end: _failure(parse, text[:end]) is not None)
-    start = ends[number - 1] if number else 0
-    record = text[start : ends[number]]
-    reason = _failure(parse, record) or _failure(parse, text[: ends[number]]) or "it cannot be parsed"
-    shown = record.rstrip(b"\r\n").decode("utf-8", "replace")
-    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
-    rows = parse(text[:start]).num_rows if start else 0
-    return Misfit("", rows + 1, text.count(newline, 0, start) + 1, shown, reason)
+    number = bisect_left(ends, True, hi=len(ends) - 1, key=lambda end: _failure(parse, 0, end, names) is not None)
+    start, end = (ends[number - 1] if number else 0), ends[number]
+    reason = _failure(parse, start, end, names) or _failure(parse, 0, end, names) or "it cannot be parsed"
+    column = next((name for name in names if _failure(parse, start, end, [name])), None)
+    value = None
+    if column and not _failure(parse, start, end, [column], as_text=True):
+        value = _shortened(str(parse(start, end, [column], as_text=True)[column][0]))
+    rows = parse(0, start, names).num_rows if start else 0
+    shown = _shortened(text[start:end].rstrip(b"\r\n").decode("utf-8", "replace"))
+    line = text.count(newline, 0, start) + 1
+    return Misfit("", rows + 1, line, shown, reason, column if value is not None else None, value)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 def count_records(block: bytes, ends: Positions, newline: bytes, blank_lines: bool) -> int:
@@ -72,9 +89,9 @@ def count_records(block: bytes, ends: Positions, newline: bytes, blank_lines: bo
     return int(np.count_nonzero(ends + 1 - starts > len(newline)))
 
 
-def _failure(parse: Callable[[bytes], pa.Table], text: bytes) -> str | None:
+def _failure(parse: Parse, first: int, last: int, names: list[str], as_text: bool = False) -> str | None:
     try:
-        parse(text)
+        parse(first, last, names, as_text)
     except duckdb.Error as error:
         return str(error)
     except InputError as error:

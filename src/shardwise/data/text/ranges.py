@@ -10,7 +10,8 @@ import atexit
 import io
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -19,15 +20,18 @@ import duckdb
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
+from shardwise.data.text.kinds import Kind, kind_of
+
 PROTOCOL = "shardwise-text"
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text that is loaded when it is opened. ``size`` is None where only loading tells it."""
+    """A text that is loaded when it is opened. ``size`` is None where only loading tells it; it is at most ``most``."""
 
     load: Callable[[], bytes]
     size: int | None
+    most: int
 
 
 class TextPieces(AbstractFileSystem):  # type: ignore[misc]
@@ -121,11 +125,15 @@ class Parser:
 
     def table(self, query: Callable[[str], str], text: bytes) -> pa.Table:
         """Run the SQL that ``query`` makes for the URL of ``text``. Raises duckdb.Error."""
+        with self._file(text) as url:
+            return self._connection.sql(query(url)).to_arrow_table()
+
+    @contextmanager
+    def _file(self, text: bytes) -> Iterator[str]:
         self._number += 1
         key = str(self._number)  # a new name each time: nothing DuckDB remembers of another text can apply
         try:
-            url = self._files.put(key, [Piece(lambda: text, len(text))])
-            return self._connection.sql(query(url)).to_arrow_table()
+            yield self._files.put(key, [Piece(lambda: text, len(text), len(text))])
         finally:
             self._files.drop(key)
 
@@ -137,6 +145,20 @@ class Parser:
         finally:
             self._connection.unregister("arrow_types")
         return {name: kind for name, kind, *_ in rows}
+
+    def kinds(self, query: Callable[[str], str], text: bytes) -> tuple[tuple[str, Kind], ...]:
+        """Columns and types of what the SQL gives for the URL of ``text``. Raises duckdb.Error."""
+        with self._file(text) as url:
+            relation = self._connection.sql(query(url))
+            return tuple((name, kind_of(kind)) for name, kind in zip(relation.columns, relation.types, strict=True))
+
+    def kind(self, name: str) -> Kind:
+        """Take a type apart. Raises duckdb.Error."""
+        return kind_of(self._connection.sql(f"SELECT CAST(NULL AS {name}) AS value").types[0])
+
+    def type_name(self, kind: str) -> str:
+        """DuckDB's own name of a type. Raises duckdb.Error."""
+        return str(self._connection.sql(f"SELECT CAST(NULL AS {kind}) AS value").types[0])
 
 
 _shared = TextPieces()

@@ -128,9 +128,12 @@ def next_record_end(block: bytes, newline: bytes, start: int, toggles: Positions
 
 def record_ends(block: bytes, newline: bytes, toggles: Positions, inside: bool) -> Positions:
     """Positions of all unquoted ``newline`` bytes of ``block``."""
-    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == newline[0])
+    ends: Positions = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == newline[0])
+    if not len(toggles):
+        return ends[:0] if inside else ends
     quoted = (np.searchsorted(toggles, ends) % 2 == 1) != inside
-    return ends[~quoted]
+    unquoted: Positions = ends[~quoted]
+    return unquoted
 
 
 def whole_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:

@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from shardwise.data.base import BaseSource
@@ -33,6 +33,8 @@ MAX_STEP = 32 << 20
 
 _MAX_ROWS = 1 << 21
 _PIECE_BYTES = 8 << 20
+_LEAST = 64 << 10
+_GROWTH = 3  # bytes of UTF-8 that one stored byte may become
 
 
 def step_for(batch_rows: int, record_size: float | None) -> int:
@@ -69,12 +71,16 @@ class TextSource(BaseSource, ABC):
         """What is quoted."""
 
     @abstractmethod
-    def query(self, url: str, newline: bytes, columns: list[str]) -> str:
-        """SQL that parses the texts of ``url``, each of which starts with the file's `prefix`."""
+    def query(self, url: str, columns: list[str], largest: int) -> str:
+        """SQL that parses the texts of ``url``, which start with the `prefix` and have at most ``largest`` bytes."""
 
     @abstractmethod
     def prefix(self, newline: bytes) -> bytes:
         """What to put before a range of records so that it is parsed as one from the middle of a file."""
+
+    @abstractmethod
+    def as_text(self) -> TextSource:
+        """The same source with all columns read as text."""
 
     @abstractmethod
     def describe(self, misfit: Misfit) -> InputError:
@@ -83,6 +89,9 @@ class TextSource(BaseSource, ABC):
     @abstractmethod
     def options(self) -> dict[str, Any]:
         """Everything but the files that changes the rows."""
+
+    def check_start(self, text: bytes, newline: bytes) -> None:
+        """Refuse what could not stand in the middle of a file."""
 
     @property
     def counts_blank_lines(self) -> bool:
@@ -123,8 +132,9 @@ class TextSource(BaseSource, ABC):
         with Parser() as parser:
             for fragment, begin, end in self.spans(first, last):
                 texts = self._stream(fragment) if self.files[fragment].in_order else self._ranges(fragment, begin, end)
-                for index, start, text in texts:
-                    yield Batch(fragment, index, self._parse(parser, fragment, index, start, text, schema))
+                for index, start, text, ends_file in texts:
+                    table = self._parse(parser, fragment, start, text, ends_file, schema)
+                    yield Batch(fragment, index, table)
 
     def scan(
         self, con: duckdb.DuckDBPyConnection, first: int, last: int, columns: list[str], positions: bool
@@ -134,18 +144,17 @@ class TextSource(BaseSource, ABC):
         Where DuckDB finds a misfit, `read` of the same ordinals raises the error that names file and record.
         """
         schema = choose(self.schema, columns)
+        names = schema.names or self.schema.names[:1]
         spans = list(self.spans(first, last))
         depends_on_session = any(pa.types.is_timestamp(column.type) and column.type.tz for column in schema)
         if positions or depends_on_session or any(self.files[fragment].in_order for fragment, _, _ in spans):
             return None
-        pieces = [(self.heads[f].newline, self._piece(f, *ends)) for f, b, e in spans for ends in self._large(f, b, e)]
+        pieces = [self._piece(f, start, end) for f, b, e in spans for start, end in self._large(f, b, e)]
         if not pieces:
-            pieces = [(b"\n", Piece(lambda: self.prefix(b"\n"), len(self.prefix(b"\n"))))]
-        selects = []
-        for number, (newline, group) in enumerate(groupby(pieces, key=lambda piece: piece[0])):
-            url = offer(con, f"{self._digest}-{first}-{last}-{number}", [piece for _, piece in group])
-            selects.append(self.query(url, newline, schema.names))
-        return " UNION ALL ".join(selects)
+            prefix = self.prefix(b"\n")
+            pieces = [Piece(lambda: prefix, len(prefix), _LEAST)]
+        url = offer(con, f"{self._digest}-{first}-{last}", pieces)
+        return self.query(url, names, max(piece.most for piece in pieces))
 
     @cached_property
     def _digest(self) -> str:
@@ -155,19 +164,20 @@ class TextSource(BaseSource, ABC):
         """Walk over a file once. One batch alone needs no walk."""
         head, file, batches = self.heads[fragment], self.files[fragment], self.fragments[fragment].batches
         if batches <= 1:
-            return BatchCutter(self.rules, head.end_byte, step=self.step, position=file.info.size).finish(0)
+            return np.array([head.start, file.info.size], dtype=np.int64)
         cutter = BatchCutter(self.rules, head.end_byte, step=self.step, position=head.start)
         for block in whole_lines(skip(file.chunks(), head.start), head.end_byte):
             cutter.feed(block)
         return cutter.finish(batches)
 
-    def _ranges(self, fragment: int, begin: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    def _ranges(self, fragment: int, begin: int, end: int) -> Iterator[tuple[int, int, bytes, bool]]:
+        """Batches of a file: number, offset, text, whether the file ends there."""
         file, cuts = self.files[fragment], self.cuts_of(fragment).tolist()
         for index in range(begin, end):
-            yield index, cuts[index], file.range(cuts[index], cuts[index + 1])
+            yield index, cuts[index], file.range(cuts[index], cuts[index + 1]), cuts[index + 1] == file.info.size
 
-    def _stream(self, fragment: int) -> Iterator[tuple[int, int, bytes]]:
-        """All batches of a file that is read from its start: number, offset, text."""
+    def _stream(self, fragment: int) -> Iterator[tuple[int, int, bytes, bool]]:
+        """The same for all batches of a file that is read from its start."""
         head = self.heads[fragment]
         cutter = BatchCutter(self.rules, head.end_byte, step=self.step, position=head.start)
         held, base, index = b"", head.start, 0
@@ -176,11 +186,11 @@ class TextSource(BaseSource, ABC):
             held += block
             ready = cutter.cuts[index:]
             for start, end in pairwise(ready):
-                yield index, start, held[start - base : end - base]
+                yield index, start, held[start - base : end - base], False
                 index += 1
             held, base = held[ready[-1] - base :], ready[-1]
         if held or index * self.step < cutter.position:
-            yield index, base, held
+            yield index, base, held, True
 
     def _large(self, fragment: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
         """Join batches [begin, end) of a file into ranges of some MiB."""
@@ -192,30 +202,50 @@ class TextSource(BaseSource, ABC):
                 start = cut
 
     def _piece(self, fragment: int, start: int, end: int) -> Piece:
-        file, prefix = self.files[fragment], self.prefix(self.heads[fragment].newline)
-        size = len(prefix) + end - start if file.codec.utf8 else None
-        return Piece(lambda: prefix + file.to_utf8(file.range(start, end)), size)
+        file, newline = self.files[fragment], self.heads[fragment].newline
+        size = len(self.prefix(newline)) + end - start
+
+        def load() -> bytes:
+            return self._parsable(fragment, start, file.range(start, end), end == file.info.size)
+
+        if file.codec.utf8 and end < file.info.size:
+            return Piece(load, size, max(size, _LEAST))
+        return Piece(load, None, max((1 if file.codec.utf8 else _GROWTH) * size + len(newline), _LEAST))
+
+    def _parsable(self, fragment: int, start: int, text: bytes, ends_file: bool) -> bytes:
+        """Prepare records for DuckDB, which drops a last record whose quote is not closed without a word."""
+        head, file = self.heads[fragment], self.files[fragment]
+        if start > head.start:
+            self.check_start(text, head.newline)
+        if ends_file:
+            scanner = RecordScanner(self.rules, head.end_byte)
+            scanner.ends(text)
+            if scanner.inside:
+                raise InputError("unterminated quote at the end of the file.", "close it")
+            text = text if text.endswith((b"\r", b"\n")) else text + head.newline
+        return self.prefix(head.newline) + file.to_utf8(text)
 
     def _parse(
-        self, parser: Parser, fragment: int, index: int, start: int, text: bytes, schema: pa.Schema
+        self, parser: Parser, fragment: int, start: int, text: bytes, ends_file: bool, schema: pa.Schema
     ) -> pa.Table:
         if not text:
             return schema.empty_table()
-        file, newline = self.files[fragment], self.heads[fragment].newline
-        names = schema.names or self.schema.names[:1]
+        file, head = self.files[fragment], self.heads[fragment]
+        wanted = schema.names or self.schema.names[:1]
 
-        def parse(part: bytes) -> pa.Table:
-            return parser.table(lambda url: self.query(url, newline, names), self.prefix(newline) + file.to_utf8(part))
+        def parse(first: int, last: int, names: list[str], as_text: bool = False) -> pa.Table:
+            part = self._parsable(fragment, start + first, text[first:last], ends_file)
+            ask = self.as_text().query if as_text else self.query
+            return parser.table(lambda url: ask(url, names, max(len(part), _LEAST)), part)
 
         try:
-            table = parse(text)
+            table = parse(0, len(text), wanted)
         except (duckdb.Error, InputError):
-            misfit = find_misfit(text, self.rules, newline[-1:], parse)
-            before = self._before(fragment, start)
-            raise self.describe(misfit.moved(file.name, *before)) from None
+            misfit = find_misfit(text, self.rules, head.end_byte, parse, wanted)
+            raise self.describe(misfit.moved(file.name, *self._before(fragment, start))) from None
         if table.num_rows > _MAX_ROWS:
             raise InputError(
-                f"{file.name}: batch {index} has {table.num_rows} rows, and {_MAX_ROWS} is the most.",
+                f"{file.name}: a batch has {table.num_rows} rows, and {_MAX_ROWS} is the most.",
                 f"lower batch_rows (now {self.batch_rows}): later records are much shorter than those at the start",
             )
         return conform(table, schema, file.name) if schema.names else table.select([])

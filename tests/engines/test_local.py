@@ -1,0 +1,165 @@
+"""What only local processes do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cloudpickle
+import psutil
+import pytest
+
+from shardwise import records
+from shardwise.compute.connection import spill_directory
+from shardwise.compute.program import Attempt
+from shardwise.compute.task import TaskSpec
+from shardwise.engines import process
+from shardwise.engines.local import LocalEngine
+from shardwise.engines.process import WorkerProcess
+from shardwise.engines.protocol import Finished, SlotDown, SlotUp, Want
+from shardwise.errors import EngineError
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def engine() -> Iterator[LocalEngine]:
+    engine = LocalEngine()
+    yield engine
+    engine.close()
+
+
+def first_up(engine: LocalEngine) -> SlotUp:
+    (up,) = engine.wait(60)
+    assert isinstance(up, SlotUp)
+    return up
+
+
+def test_the_url_decides_over_what_is_wanted() -> None:
+    engine = LocalEngine(2)
+    try:
+        engine.open(Want(1))
+        assert len(psutil.Process().children()) == 2
+    finally:
+        engine.close()
+
+
+def test_memory_is_what_was_asked_or_a_share(engine: LocalEngine) -> None:
+    engine.open(Want(1, memory=123))
+    assert first_up(engine).memory == 123
+
+
+def test_opening_imports_nothing_heavy() -> None:
+    heavy = (
+        "numpy",
+        "duckdb",
+        "pyarrow",
+        "pandas",
+        "polars",
+        "fsspec",
+        "cloudpickle",
+        "rich",
+        "psutil",
+        "shardwise.run",
+    )
+    script = f"import sys, shardwise.engines.local; print([name for name in {heavy} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_workers_that_never_begin_are_not_started_for_ever(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no such library >&2\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    engine.open(Want(1))
+    with pytest.raises(EngineError, match=r"127.*\n.*no such library"):
+        engine.wait(60)
+    engine.close()
+    assert psutil.Process().children() == []
+
+
+def test_an_interpreter_that_cannot_be_started(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    before = psutil.Process().num_fds()
+    with pytest.raises(EngineError, match="/no/such/python"):
+        engine.open(Want(1))
+    engine.close()
+    assert psutil.Process().num_fds() <= before
+
+
+def test_the_kernels_hand_is_told_from_others(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = iter([5, 6, 6, 6, 6])
+    monkeypatch.setattr(process, "oom_kills", lambda: next(kills))
+    engine.open(Want(1))
+    os.kill(first_up(engine).pid, signal.SIGKILL)
+    down = next(event for event in engine.wait(60) if isinstance(event, SlotDown))
+    assert down.kind == "memory"
+    assert "memory ran out" in down.reason
+    os.kill(first_up(engine).pid, signal.SIGKILL)
+    down = next(event for event in engine.wait(60) if isinstance(event, SlotDown))
+    assert down.kind == "crash"
+    assert "from outside" in down.reason
+
+
+def test_deaths_are_found_where_the_kernel_does_not_announce_them(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_open_pidfd", lambda pid: None)
+    engine.open(Want(1))
+    up = first_up(engine)
+    os.kill(up.pid, signal.SIGKILL)
+    events = engine.wait(60)
+    assert [type(event) for event in events] == [SlotDown]
+    assert first_up(engine).slot == up.slot + 1
+
+
+def test_what_a_worker_said_before_it_died_is_heard(engine: LocalEngine, tmp_path: Path) -> None:
+    class Speech:
+        def execute(self, attempt: Attempt) -> None:
+            for n in range(3):
+                attempt.give(str(n), b"x" * 40_000)
+
+    class Death:
+        def execute(self, attempt: Attempt) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine.open(Want(1))
+    up = first_up(engine)
+    for program in (Speech(), Death()):  # the second is read from the socket when the first has been answered
+        ref = engine.put(cloudpickle.dumps(program))
+        engine.send(up.slot, records.to_json(TaskSpec("r", "s", 0, 0, ref, 0, 1, str(tmp_path))).encode())
+    while psutil.Process(up.pid).status() != psutil.STATUS_ZOMBIE:
+        pass
+    events = engine.wait(60)
+    while not any(isinstance(event, SlotDown) for event in events):
+        events += engine.wait(60)
+    assert [type(event) for event in events[:2]] == [Finished, SlotDown]
+
+
+def test_what_a_dead_worker_spilled_is_removed() -> None:
+    worker = WorkerProcess(threads=1)
+    spilled = Path(spill_directory(worker.pid))
+    spilled.mkdir()
+    (spilled / "block").write_bytes(b"x")
+    worker.kill()
+    assert worker.bury()[0] == "killed"
+    assert not spilled.exists()
+
+
+def test_a_worker_that_stops_listening_blocks_nobody() -> None:
+    worker = WorkerProcess(threads=1)
+    try:
+        os.kill(worker.pid, signal.SIGSTOP)
+        worker.post(1, b"x" * (8 << 20))
+        assert worker.has_post
+    finally:
+        worker.kill()
+        worker.bury()

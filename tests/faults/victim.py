@@ -1,0 +1,75 @@
+"""A driver to be killed: ``python victim.py KIND DATA OUT LOG [option=value ...]`` runs one job and prints its bytes.
+
+Every batch that a function sees is noted in LOG, one line each, in one write, so that the tests can tell what ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import shardwise as sw
+
+
+class Sum(sw.Aggregate[float]):
+    """Adds floats in the order of the tree: another order would give other bits."""
+
+    def zero(self) -> float:
+        return 0.0
+
+    def step(self, state: float, batch: pa.Table) -> float:
+        return state + float(np.sum(batch.column("x").to_numpy()))
+
+    def merge(self, a: float, b: float) -> float:
+        return a + b
+
+    def finish(self, state: float) -> float:
+        return state
+
+
+def job(kind: str, data: str, out: str, log: str) -> sw.Job:
+    trips = sw.read_parquet(data, batch_rows=500)
+
+    def noted(table: pa.Table, ctx: sw.Context) -> pa.Table:
+        fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(fd, f"{ctx.batch.fragment}:{ctx.batch.index}\n".encode())
+        os.close(fd)
+        noise = ctx.rng.random(table.num_rows)
+        for _ in range(5):  # some work, so that there is something to be killed in
+            noise = np.sqrt(noise * noise + 1e-9)
+        return table.append_column("noise", pa.array(noise))
+
+    mapped = trips.map(noted)
+    if kind == "aggregate":
+        return mapped.group_by("k").aggregate(n=sw.count(), mean=sw.mean("x"), dev=sw.std("noise"), total=Sum())
+    if kind == "map":
+        return mapped.collect()
+    return mapped.write_parquet(out, file_batches=2)
+
+
+def digest(kind: str, out: str, result: sw.Result) -> str:
+    hashed = hashlib.sha256()
+    if kind == "write":
+        for path in sorted(Path(out).glob("*.parquet")):
+            hashed.update(path.name.encode() + path.read_bytes())
+        assert (Path(out) / "_SUCCESS").exists()
+    else:
+        for row in result.to_pylist():
+            hashed.update(repr(row).encode())
+    return hashed.hexdigest()
+
+
+def main() -> None:
+    kind, data, out, log, *rest = sys.argv[1:]
+    options: dict[str, object] = dict(pair.split("=", 1) for pair in rest)
+    result = job(kind, data, out, log).run(engine="local:2", retries=5, progress="none", **options)
+    print(digest(kind, out, result), result.run.tasks, result.run.resumed_tasks)
+
+
+if __name__ == "__main__":
+    main()
