@@ -148,6 +148,7 @@ def test_map_writes_files_and_logs_are_kept(place: Path, shardwise, rows) -> Non
     written = pq.read_table(place / "出力")
     assert written["倍"].to_pylist() == [2 * v for v in sales(place)["売上"].to_pylist()]
     assert (place / "出力" / "_SUCCESS").exists()
+    assert "Wrote 6,000 rows to 1 file in 出力" in shardwise("map", "売上", "関数.py:倍", "-o", "出力")[2]
     (run,) = json.loads(shardwise("runs", "--json")[1])["rows"]
     assert run["status"] == "done"
     status, out, _ = shardwise("logs", run["id"][:5])

@@ -84,6 +84,7 @@ def test_floats_have_no_fifteen_digits() -> None:
     assert float_cells([7.3796692, 21.921298701, 15.7964311]) == ["7.380", "21.921", "15.796"]
     assert float_cells([1.0, 2.0]) == ["1.0", "2.0"]
     assert float_cells([2013.0, 6.54851, 1e-9, 0.0]) == ["2013.00", "6.55", "1e-09", "0.00"]
+    assert float_cells([2013.0, 0.0512]) == ["2013.0", "0.0512"]
     assert float_cells([1234567.891]) == ["1234567.89"]
     assert float_cells([None, "NaN", "-Infinity"]) == [None, "NaN", "-Infinity"]
 

@@ -70,9 +70,7 @@ def run_facts(run: dict[str, Any]) -> list[str]:
     """What a run's JSON says, in words."""
     facts = []
     if run.get("rows"):
-        facts.append(f"{format_count(run['rows'])} rows")
-    if run.get("bytes"):
-        facts.append(format_size(run["bytes"]))
+        facts.append(f"read {format_count(run['rows'])} rows ({format_size(run['bytes'])})")
     if run.get("seconds") is not None:
         facts.append(format_duration(run["seconds"]))
     if run.get("engine"):

@@ -60,10 +60,15 @@ def _write(dataset: Dataset, form: str, output: str, overwrite: bool) -> Any:
 
 def _show(result: Any, output: str, options: RunOptions) -> None:
     """The files are the result; standard output has their list only as JSON."""
-    from shardwise.cli.jobs import document, run_line
+    from shardwise.cli.jobs import document, plural, run_line
     from shardwise.cli.output import print_json, tell
+    from shardwise.sizes import format_size
 
     if options.as_json:
         print_json(document(result))
     elif not options.quiet:
-        tell(f"Wrote {output}: {run_line(result)}")
+        files = result.to_arrow()
+        rows, size = (sum(files.column(name).to_pylist()) for name in ("rows", "bytes"))
+        count = plural(files.num_rows, "file")
+        tell(f"Wrote {plural(rows, 'row')} to {count} in {output} ({format_size(size)}).")
+        tell(run_line(result))

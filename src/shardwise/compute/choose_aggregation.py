@@ -9,6 +9,7 @@ from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.aggregates.grouped import GroupedAggregation
 from shardwise.compute.aggregation import Aggregation, TableAggregation, known_bounds
 from shardwise.compute.array_face import ArrayFace
+from shardwise.compute.arrays.aggregation import ALL
 from shardwise.compute.custom import Aggregate, CustomAggregation
 from shardwise.compute.mixed import ByGroup, MixedAggregation
 from shardwise.compute.pipeline import Pipeline
@@ -60,9 +61,9 @@ def choose(
     builtins = [(name, a) for name, a in aggregates if isinstance(a, Builtin)]
     if shape.schema is not None:
         for name in [*keys, *(column for _, a in builtins for column in a.columns)]:
-            if name not in shape.schema.names:
+            if name not in shape.schema.names and not (shape.kind == "array" and name == ALL):
                 raise unknown_column(name, shape.schema.names)
-    if shape.kind == "array" and shape.schema is not None and not keys and not customs:
+    if shape.kind == "array" and shape.schema is not None and not keys and not customs and ArrayFace.can(builtins):
         return ArrayFace.of(builtins, shape.schema)
     grouped = GroupedAggregation(list(keys), builtins, shape.schema) if builtins or keys else None
     if customs:

@@ -52,6 +52,6 @@ class Context:
         if self._rng is None:
             import numpy as np
 
-            entropy = (self._seed, self.batch.fragment, self.batch.index)
-            self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+            key = (self.batch.fragment, self.batch.index)
+            self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=key)))
         return self._rng

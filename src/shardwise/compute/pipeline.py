@@ -65,7 +65,7 @@ class Pipeline:
         wanted = self._readable(source_columns) or self.source.schema.names
         spec = attempt.spec
         scan = self.source.scan(attempt.connection(), spec.first, spec.last, wanted, positions)
-        return None if scan is None else relational.fused(operations, scan, wanted, positions)
+        return None if scan is None else relational.fused(operations, f"({scan})", wanted, positions)
 
     def batches(self, attempt: Attempt, wanted: list[str] | None = None, positions: bool = False) -> Iterator[Batch]:
         """The shard's batches, all operations done, with the columns ``wanted`` at least. ``positions``: tables get

@@ -78,9 +78,17 @@ class Source(Protocol):
     """What every source provides. Sources are immutable and picklable (cloudpickle), and cheap to send where their
     data is in files. Reading opens files itself; nothing stays open between calls."""
 
-    kind: Kind
-    batch_rows: int
-    fragments: tuple[Fragment, ...]
+    @property
+    def kind(self) -> Kind:
+        """What a batch holds."""
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a batch at most (text: on average)."""
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """Files or pieces of memory, in order."""
 
     @property
     def schema(self) -> pa.Schema | None:

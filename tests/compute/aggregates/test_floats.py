@@ -88,7 +88,7 @@ def test_var_and_std_are_rounded_once(harness, data, values, known, ddof) -> Non
     assert found["s"] == root(truth.numerator, truth.denominator)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.data(), st.lists(st.tuples(st.none() | finite, st.none() | tame), max_size=25))
 def test_cov_and_corr_are_rounded_once(harness, data, pairs) -> None:
     table = pa.table(

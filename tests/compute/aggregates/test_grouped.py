@@ -146,8 +146,8 @@ def test_any_name(harness, name) -> None:
     def asked(x: str) -> dict:
         return {
             "m": mean(x), "v": var(x), "n": count(x), "nulls": count_null(x), "lo": minimum(x),
-            "at": argmin("other", x), "top": top_k(x, 2, "other"), "h": histogram(x, [0, 2, 3]), "q": approx_quantile(x, 0.5),
-            "u": approx_n_unique(x), "r": corr(x, "other"),
+            "at": argmin("other", x), "top": top_k(x, 2, "other"), "h": histogram(x, [0, 2, 3]),
+            "q": approx_quantile(x, 0.5), "u": approx_n_unique(x), "r": corr(x, "other"),
         }  # fmt: skip
 
     for keys in (["key"], []):
@@ -222,6 +222,16 @@ def test_no_rows(harness, keys) -> None:
         row = result.to_pylist()[0]
         assert (row["n"], row["nx"], row["nulls"], row["t"], row["u"]) == (0, 0, 0, [], 0)
         assert all(row[name] is None for name in ("s", "m", "v", "d", "lo", "hi", "am", "ax", "r", "q"))
+
+
+def test_pairs_with_nulls_beside_what_is_not_finite(harness) -> None:
+    """A pair with a null does not count, so neither does its infinity."""
+    table = pa.table({"x": [math.inf, 1.0, 2.0], "y": pa.array([None, 2.0, 4.0], pa.float64())})
+    for rows, expected in ((1, None), (3, 1.0)):
+        whole = harness.run(table.slice(0, rows), [], r=corr("x", "y"))
+        assert whole["r"].to_pylist() == [expected]
+        cut = harness.run(table.slice(0, rows), [], [0, 1], shuffle=1, r=corr("x", "y"))
+        assert whole.schema.metadata == cut.schema.metadata
 
 
 def test_empty_is_the_identity(harness) -> None:

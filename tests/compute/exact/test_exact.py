@@ -163,7 +163,7 @@ def test_the_guard_sees_what_is_not_finite(odd, residue) -> None:
     assert len(sums) == 2
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(finite, min_size=1, max_size=8))
 def test_products_are_exact_whatever_the_exponents(values) -> None:
     layers = Layers("a")

@@ -19,6 +19,7 @@ from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Va
 from shardwise.compute.aggregates.look import Look, Range
 from shardwise.compute.aggregates.numbers import Number, number, plain
 from shardwise.compute.aggregates.summing import (
+    count_where,
     counted,
     float_term,
     integer_product_sums,
@@ -80,7 +81,7 @@ class MomentKernel:
     def _bad(self, ranges: Mapping[str, Range]) -> str:
         """SQL of how many rows hold a NaN or an infinity."""
         tests = [f"NOT isfinite({x.sql})" for x in self.numbers if x.floating and not ranges[x.column].finite]
-        return f"count_if({' OR '.join(tests)})::BIGINT" if tests else "0::BIGINT"
+        return count_where(" OR ".join(tests)) if tests else "0::BIGINT"
 
     def _integer_sums(self) -> list[RawSum]:
         sums = [raw for i, x in enumerate(self.numbers) for raw in integer_sums(f"{self.key}_s{i}", x)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-
 from collections.abc import Iterable, Sequence
 
 from shardwise.compute.aggregates.kernel import Value
@@ -42,6 +41,11 @@ def merged_sums(columns: Sequence[str], prefix: str) -> list[Value]:
 def counted(name: str, partial: str) -> Value:
     """A count, which adds up."""
     return Value(name, partial, f"coalesce(sum({quoted(name)}), 0)::BIGINT")
+
+
+def count_where(test: str) -> str:
+    """SQL of how many rows pass a test; ``count_if`` itself is null where all tests are."""
+    return f"coalesce(count_if({test}), 0)::BIGINT"
 
 
 def integer_sums(prefix: str, number: Number) -> list[RawSum]:

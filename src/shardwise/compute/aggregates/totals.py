@@ -15,6 +15,7 @@ from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Va
 from shardwise.compute.aggregates.look import Look
 from shardwise.compute.aggregates.numbers import Number, Ticks, number, plain, ticks
 from shardwise.compute.aggregates.summing import (
+    count_where,
     counted,
     guessed_sums,
     integer_sums,
@@ -76,7 +77,7 @@ class TotalKernel:
         values = [counted(f"{self.key}_n", f"count({x})"), *values_of(sums)]
         if self.number.floating:
             values += [
-                counted(f"{self.key}_{word}", "0::BIGINT" if finite else f"count_if({test})::BIGINT")
+                counted(f"{self.key}_{word}", "0::BIGINT" if finite else count_where(test))
                 for word, test in apart.items()
             ]
         return tuple(values)
