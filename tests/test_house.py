@@ -33,7 +33,9 @@ def imports(path: Path) -> list[tuple[str, int]]:
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "shardwise" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "shardwise" else [node.module]
+            )
             found += [(name, node.lineno) for name in names]
     return [(name, line) for name, line in found if name.split(".")[0] == "shardwise"]
 
@@ -55,7 +57,10 @@ def test_imports_go_down_only(path: Path) -> None:
 
 def test_engines_import_only_the_workers_entry() -> None:
     """An adapter knows tasks and how one is executed, nothing of what they compute."""
-    allowed = {"shardwise.compute." + name for name in ("execute", "machine", "task", "wire", "worker", "program", "logs", "connection")}
+    allowed = {
+        "shardwise.compute." + name
+        for name in ("execute", "machine", "task", "wire", "worker", "program", "logs", "connection")
+    }
     for path in sorted((ROOT / "engines").glob("*.py")):
         for name, line in imports(path):
             if floor_of(name) == "compute":
@@ -66,7 +71,9 @@ def test_engines_import_only_the_workers_entry() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     heavy = ["duckdb", "numpy", "pyarrow", "pandas", "polars", "rich", "click", "fsspec", "cloudpickle"]
     code = f"import sys, shardwise; print([m for m in {heavy!r} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_public_names_are_those_listed() -> None:

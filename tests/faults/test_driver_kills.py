@@ -32,7 +32,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(SEED)
     for number in range(FILES):
-        table = pa.table({"k": rng.integers(0, 5, ROWS), "x": rng.standard_normal(ROWS) * 10.0 ** rng.integers(-9, 9, ROWS)})
+        table = pa.table(
+            {"k": rng.integers(0, 5, ROWS), "x": rng.standard_normal(ROWS) * 10.0 ** rng.integers(-9, 9, ROWS)}
+        )
         pq.write_table(table, directory / f"{number}.parquet", row_group_size=BATCH)
     return directory
 
@@ -47,8 +49,18 @@ class Place:
 
     def start(self, **options: str) -> subprocess.Popen[str]:
         pairs = [f"{k}={v}" for k, v in {"run_dir": str(self.root / "run"), "shard_size": "9kB", **options}.items()]
-        command = [sys.executable, str(VICTIM), self.kind, str(self.data), str(self.root / "out"), str(self.log), *pairs]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        command = [
+            sys.executable,
+            str(VICTIM),
+            self.kind,
+            str(self.data),
+            str(self.root / "out"),
+            str(self.log),
+            *pairs,
+        ]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def finish(self, **options: str) -> tuple[str, int, int]:
         out, err = self.start(**options).communicate(timeout=120)

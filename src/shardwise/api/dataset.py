@@ -129,7 +129,9 @@ class Dataset:
         """
         together = {**(columns or {}), **named}
         if not together:
-            raise UsageError("with_columns() needs at least one column", 'for example with_columns(speed="distance / hours")')
+            raise UsageError(
+                "with_columns() needs at least one column", 'for example with_columns(speed="distance / hours")'
+            )
         return self._then(WithColumns(tuple(together.items())))
 
     def map(self, function: Callable[..., Any] | type, *, schema: Any = None) -> Dataset:
@@ -192,7 +194,7 @@ class Dataset:
                 raise unknown_column(name, schema.names)
         return GroupBy(self, columns)
 
-    def aggregate(self, *aggregates: Builtin | Aggregate, **named: Builtin | Aggregate) -> Job:
+    def aggregate(self, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
         """Aggregates over all rows; the result has one row.
 
         Parameters
@@ -272,6 +274,6 @@ class GroupBy:
     dataset: Dataset
     keys: tuple[str, ...]
 
-    def aggregate(self, *aggregates: Builtin | Aggregate, **named: Builtin | Aggregate) -> Job:
+    def aggregate(self, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
         """Aggregates by group; the result is sorted by key, nulls first. Parameters as for ``Dataset.aggregate``."""
         return self.dataset._aggregate(self.keys, aggregates, named)

@@ -87,5 +87,3 @@ def _written(commits: Sequence[Commit], directory: str) -> Answer:
         )
 
     return Answer(table, files)
-
-

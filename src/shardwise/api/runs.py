@@ -95,7 +95,7 @@ class RunLedger:
 
     def finished(self, info: RunInfo, whole: bool) -> None:
         """Say so in the journal, when something was done."""
-        if not self.kept_at or not self._worked and self._done is not None:
+        if not self.kept_at or (not self._worked and self._done is not None):
             return
         if whole:
             self._keeper.finish(info.to_json())

@@ -174,7 +174,9 @@ def _from_mapping(result: Mapping[Any, Any], function: Function) -> pa.Table:
 
 
 def _is_column(value: Any) -> bool:
-    return isinstance(value, (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray)) or hasattr(value, "__arrow_c_stream__")
+    return isinstance(value, (list, tuple, np.ndarray, pa.Array, pa.ChunkedArray)) or hasattr(
+        value, "__arrow_c_stream__"
+    )
 
 
 def _as_column(value: Any, name: str) -> Any:

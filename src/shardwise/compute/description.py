@@ -48,7 +48,7 @@ def _of(field: pa.Field) -> dict[str, Any]:
     if number:
         made |= {"mean": mean(name), "std": std(name)}
     made |= {"min": minimum(name), "max": maximum(name)}
-    if number or pa.types.is_temporal(kind) and not pa.types.is_time(kind):
+    if number or (pa.types.is_temporal(kind) and not pa.types.is_time(kind)):
         made |= {label: approx_quantile(name, q) for label, q in _QUANTILES.items()}
     made["distinct"] = approx_n_unique(name)
     return made

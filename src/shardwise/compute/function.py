@@ -94,10 +94,12 @@ class Function:
             It is not callable, takes no or too many positional arguments, or asks for an unknown type.
         """
         if not callable(call):
-            raise UsageError(f"a function is needed, not {type(call).__name__}", "give a function or a class with __call__")
+            raise UsageError(
+                f"a function is needed, not {type(call).__name__}", "give a function or a class with __call__"
+            )
         name = getattr(call, "__qualname__", None) or type(call).__qualname__
         target = call
-        if inspect.isclass(call) and not item or (inspect.isclass(call) and _defines_call(call)):
+        if (inspect.isclass(call) and not item) or (inspect.isclass(call) and _defines_call(call)):
             if not _defines_call(call):
                 raise UsageError(f"class {name!r} has no __call__", "define __call__(self, batch), or give a function")
             target = call.__call__

@@ -66,7 +66,11 @@ def to_columns(items: list[Any]) -> pa.Table | None:
     first = items[0]
     if type(first) is dict:
         keys = list(first)
-        if not keys or any(type(k) is not str for k in keys) or any(type(i) is not dict or list(i) != keys for i in items):
+        if (
+            not keys
+            or any(type(k) is not str for k in keys)
+            or any(type(i) is not dict or list(i) != keys for i in items)
+        ):
             return None
         return _table("dict", keys, [[item[k] for item in items] for k in keys])
     if type(first) is tuple:
@@ -85,7 +89,9 @@ def _table(layout: str, names: list[str], columns: list[list[Any]]) -> pa.Table 
         arrays.append(made[0])
         kinds.append(made[1])
     described = json.dumps({"layout": layout, "kinds": kinds})
-    return pa.table(arrays, pa.schema([pa.field(n, a.type) for n, a in zip(names, arrays)], {_LAYOUT: described.encode()}))
+    return pa.table(
+        arrays, pa.schema([pa.field(n, a.type) for n, a in zip(names, arrays)], {_LAYOUT: described.encode()})
+    )
 
 
 def _array(values: list[Any]) -> tuple[pa.Array, str] | None:

@@ -69,7 +69,9 @@ def canonical(key: Key) -> Key:
     >>> canonical((float("nan"), -0.0, None))
     ('NaN', 0.0, None)
     """
-    return tuple("NaN" if isinstance(v, float) and math.isnan(v) else v + 0.0 if isinstance(v, float) else v for v in key)
+    return tuple(
+        "NaN" if isinstance(v, float) and math.isnan(v) else v + 0.0 if isinstance(v, float) else v for v in key
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class MixedAggregation:
     def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
         """State of the shard."""
         forests: list[Any] = [{} for _ in self.customs]
-        state = None if self.grouped is None else self.grouped.empty()
+        state: Any = None if self.grouped is None else self.grouped.empty()
         positions = self.grouped is not None and self.grouped.needs_position
         for held in _runs(pipeline.batches(attempt, None, positions)):
             with attempt.phase("compute"):

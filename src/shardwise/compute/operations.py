@@ -42,7 +42,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A function of a batch. ``schema`` and ``kind`` of its result: given by the person, or settled on a first batch."""
+    """A function of a batch. ``schema`` and ``kind`` of its result are given by the person, or settled."""
 
     function: Function
     schema: pa.Schema | None = None

@@ -146,7 +146,8 @@ class Pipeline:
 
 
 def _items(data: Any) -> Iterable[Any]:
-    return data.to_pylist() if isinstance(data, pa.Table) else data
+    items: Iterable[Any] = data.to_pylist() if isinstance(data, pa.Table) else data
+    return items
 
 
 def _where(batch: Batch) -> str:

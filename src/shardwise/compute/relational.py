@@ -41,7 +41,9 @@ def apply(con: duckdb.DuckDBPyConnection, operation: Operation, table: pa.Table)
 
 def _compute(con: duckdb.DuckDBPyConnection, expressions: dict[str, str], table: pa.Table) -> pa.Table:
     columns = [
-        name for name in table.column_names if any(name in referenced_columns(e, table.schema) for e in expressions.values())
+        name
+        for name in table.column_names
+        if any(name in referenced_columns(e, table.schema) for e in expressions.values())
     ]
     if not columns:  # constants: one per row all the same
         seen = pa.table({BATCH: pa.nulls(table.num_rows, pa.bool_())})

@@ -88,7 +88,9 @@ def _relational(operation: Operation, schema: pa.Schema) -> pa.Schema:
         case Filter(expression):
             kind = check_expression(expression, schema)
             if not pa.types.is_boolean(kind):
-                raise ExpressionError(f"filter {expression!r} gives {kind}, not true or false", "compare it to something")
+                raise ExpressionError(
+                    f"filter {expression!r} gives {kind}, not true or false", "compare it to something"
+                )
             return schema
         case WithColumns(columns):
             fields = {f.name: f for f in schema}
@@ -119,7 +121,8 @@ def merge_shapes(known: Shape, seen: Shape) -> Shape:
     if known.kind != seen.kind or known.schema is None or seen.schema is None or known.kind == "array":
         return known
     fields = [
-        seen.schema.field(f.name) if pa.types.is_null(f.type) and f.name in seen.schema.names else f for f in known.schema
+        seen.schema.field(f.name) if pa.types.is_null(f.type) and f.name in seen.schema.names else f
+        for f in known.schema
     ]
     return replace(known, schema=pa.schema(fields))
 

@@ -53,13 +53,18 @@ class Plan:
         return dict(plain(self))
 
     def __str__(self) -> str:
-        lines = [self.job, f"engine   {self.engine}, {_count(self.workers, 'worker')}, {_count(self.threads, 'thread')} each"]
+        lines = [
+            self.job,
+            f"engine   {self.engine}, {_count(self.workers, 'worker')}, {_count(self.threads, 'thread')} each",
+        ]
         for stage in self.stages:
             size = "" if stage.size is None else f", {format_size(stage.size)}"
             rows = "" if stage.rows is None else f", {_count(stage.rows, 'row')}"
             done = f" ({stage.done:,} already committed)" if stage.done else ""
             batches = f", {_count(stage.batches, 'batch', 'batches')}" if stage.batches else ""
-            lines.append(f"stage    {stage.name}: {_count(stage.tasks, 'task')}{done}{batches}{rows}{size}; {stage.what}")
+            lines.append(
+                f"stage    {stage.name}: {_count(stage.tasks, 'task')}{done}{batches}{rows}{size}; {stage.what}"
+            )
         limit = "" if self.memory_limit is None else f" of {format_size(self.memory_limit)} allowed"
         lines.append(f"memory   {format_size(self.memory_bytes)} projected{limit}")
         if self.run_dir:

@@ -58,7 +58,7 @@ class Standing:
     def facts(self) -> list[str]:
         """What to say about it, most important first."""
         facts = [f"{self.share * 100:.0f} %", f"{format_count(self.done)}/{format_count(self.total)} tasks"]
-        if self.eta is not None:
+        if self.eta:
             facts.append(f"{_left(self.eta)} left")
         if self.retries:
             facts.append(f"{format_count(self.retries)} {'retry' if self.retries == 1 else 'retries'}")

@@ -298,7 +298,14 @@ class _Round:
         flight = self.flights[attempt]
         assert flight.outcome is not None
         task = flight.task
-        return Commit(self.graph.journal_name(task), task.first, task.last, attempt, flight.outcome.outputs, flight.outcome.metrics)
+        return Commit(
+            self.graph.journal_name(task),
+            task.first,
+            task.last,
+            attempt,
+            flight.outcome.outputs,
+            flight.outcome.metrics,
+        )
 
 
 def _storage_failure(error: StorageError | OSError) -> Failure:

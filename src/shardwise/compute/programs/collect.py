@@ -91,5 +91,7 @@ def join_arrays(arrays: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """
     if len({array.shape[1:] for array in arrays}) > 1:
         shapes = sorted({str(array.shape[1:]) for array in arrays})
-        raise FunctionError(f"batches have rows of different shapes: {', '.join(shapes)}", "return the same for every batch")
+        raise FunctionError(
+            f"batches have rows of different shapes: {', '.join(shapes)}", "return the same for every batch"
+        )
     return np.concatenate(arrays) if len(arrays) != 1 else arrays[0]

@@ -86,4 +86,3 @@ class _Window:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._attempt, name)
-
