@@ -12,7 +12,7 @@ import shardwise as sw
 
 lines = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
 rng = random.Random(0)
-vocabulary = "the quick brown fox jumps over the lazy dog and the cat".split()
+vocabulary = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "the", "cat"]
 text = [" ".join(rng.choices(vocabulary, k=12)) for _ in range(lines)]
 
 

@@ -194,7 +194,7 @@ class Dataset:
                 raise unknown_column(name, schema.names)
         return GroupBy(self, columns)
 
-    def aggregate(self, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
+    def aggregate(self, /, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
         """Aggregates over all rows; the result has one row.
 
         Parameters
@@ -274,6 +274,6 @@ class GroupBy:
     dataset: Dataset
     keys: tuple[str, ...]
 
-    def aggregate(self, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
+    def aggregate(self, /, *aggregates: Builtin | Aggregate[Any], **named: Builtin | Aggregate[Any]) -> Job:
         """Aggregates by group; the result is sorted by key, nulls first. Parameters as for ``Dataset.aggregate``."""
         return self.dataset._aggregate(self.keys, aggregates, named)

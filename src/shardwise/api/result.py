@@ -146,11 +146,8 @@ class Result:
             raise unknown_column(column, table.column_names)
         places = pa.array(range(table.num_rows))
         keyed = pa.table([table.column(column), places], names=["key", "place"])
-        order = pc.sort_indices(
-            keyed,
-            sort_keys=[("key", "descending" if descending else "ascending"), ("place", "ascending")],
-            null_placement="at_end" if descending else "at_start",
-        )
+        way, nulls = ("descending", "at_end") if descending else ("ascending", "at_start")
+        order = pc.sort_indices(keyed, sort_keys=[("key", way, nulls), ("place", "ascending", "at_start")])
         return self._with(table.take(order), order.to_pylist())
 
     def head(self, rows: int = 10) -> Result:

@@ -126,7 +126,7 @@ def store(result: Any, function: Function) -> pa.Table | np.ndarray[Any, Any]:
         return result if result.ndim else result[None]
     if isinstance(result, pa.RecordBatch):
         return pa.Table.from_batches([result])
-    if type(result).__module__.startswith("pandas."):
+    if type(result).__module__.split(".")[0] == "pandas":
         return _from_pandas(result, function)
     if hasattr(result, "__arrow_c_stream__"):
         return pa.table(result)

@@ -52,7 +52,7 @@ def _compute(con: duckdb.DuckDBPyConnection, expressions: dict[str, str], table:
     listed = ", ".join(f"({expression}) AS {quote(name)}" for name, expression in expressions.items())
     con.register(BATCH, seen)
     try:
-        return con.execute(f"SELECT {listed} FROM {BATCH}").to_arrow_table()
+        return con.sql(f"SELECT {listed} FROM {BATCH}").to_arrow_table()
     finally:
         con.unregister(BATCH)
 

@@ -43,9 +43,7 @@ def to_type(given: Any) -> pa.DataType:
             pass
         try:
             with duckdb.connect() as con:
-                kind: pa.DataType = (
-                    con.execute("SELECT CAST(NULL AS " + _plain(given) + ")").to_arrow_table().field(0).type
-                )
+                kind: pa.DataType = con.sql("SELECT CAST(NULL AS " + _plain(given) + ")").to_arrow_table().field(0).type
                 return kind
         except duckdb.Error:
             pass

@@ -143,7 +143,7 @@ def _hidden_in_glob(path: str, pattern: str) -> bool:
 
 
 def _listing(names: Iterable[str]) -> str:
-    names = sorted(names)
+    names = sorted(names, key=lambda name: (_skipped([name]), name))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more if names else "nothing"
 

@@ -55,10 +55,7 @@ VALUE = st.recursive(
     max_leaves=4,
 )
 OBJECT = st.dictionaries(st.sampled_from("abc"), VALUE).map(lambda value: json.dumps(value, ensure_ascii=False))
-LINE = st.one_of(
-    OBJECT, OBJECT, OBJECT, st.sampled_from(["", " ", "{", "[1]", '{"a":1} {"a":2}', '{"a":"\\n"}', "null"])
-)
-COLUMNS = {"a": "BIGINT", "b": "VARCHAR", "c": "STRUCT(x DOUBLE, y VARCHAR[])"}
+LINE = st.one_of(OBJECT, OBJECT, OBJECT, st.sampled_from(["", "{", "[1]", '{"a":1} {"a":2}', '{"a":"\\n"}', "null"]))
 
 
 @settings(deadline=None, max_examples=120)
@@ -67,23 +64,21 @@ def test_any_lines_cut_anywhere(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], newline: str, step: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.jsonl"
-    path.write_bytes(newline.join(lines).encode())
-    source = read_ndjson(path, schema=pa.schema({"a": pa.int64(), "b": pa.string(), "c": pa.string()}))
+    text = newline.join(lines)
+    path.write_bytes(f"{text}\n".encode())  # DuckDB drops a last line that is cut short
     columns = "{'a': 'BIGINT', 'b': 'VARCHAR', 'c': 'VARCHAR'}"
     sql = f"FROM read_json('{path}', format='newline_delimited', auto_detect=false, records='true', columns={columns})"
     try:
         whole = CONNECTION.sql(sql).to_arrow_table().to_pylist()
     except duckdb.Error:
         whole = None
+    path.write_bytes(text.encode())
+    source = read_ndjson(path, schema=pa.schema({"a": pa.int64(), "b": pa.string(), "c": pa.string()}))
     try:
         got = rows(recut(source, step))
     except InputError:
-        numbers = (
-            [json.loads(line) for line in lines if line.startswith("{") and not line.startswith('{"a":1} ')]
-            if whole
-            else []
-        )
-        assert whole is None or any(isinstance(number.get("a"), (float, bool)) for number in numbers)
+        values = [json.loads(line or "null") or {} for line in lines] if whole is not None else []
+        assert whole is None or any(isinstance(value.get("a"), (float, bool)) for value in values)
     else:
         assert got == whole
         assert scanned(recut(source, step)).to_pylist() == whole

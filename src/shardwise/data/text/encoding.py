@@ -46,14 +46,21 @@ class Codec:
         return data if self.utf8 else data.decode(self.name).encode()
 
     def stream_to_utf8(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Transcode from the start of a file. Raises UnicodeDecodeError."""
+        """Transcode from the start of a file. Raises UnicodeDecodeError, with the number of the line as its reason."""
         if self.utf8:
             yield from chunks
             return
-        decoder = codecs.getincrementaldecoder(self.name)()
-        for chunk in chunks:
-            yield decoder.decode(chunk).encode()
-        yield decoder.decode(b"", final=True).encode()
+        decoder, line = codecs.getincrementaldecoder(self.name)(), 1
+        try:
+            for chunk in chunks:
+                text = decoder.decode(chunk)
+                line += text.count("\n")
+                yield text.encode()
+            yield decoder.decode(b"", final=True).encode()
+        except UnicodeDecodeError as error:
+            line += error.object[: error.start].decode(self.name, "ignore").count("\n")
+            error.reason = f"in line {line}"
+            raise
 
 
 def codec_for(encoding: str, special: bytes) -> Codec:
@@ -85,10 +92,18 @@ def _cuttable(name: str, special: bytes) -> bool:
     if module not in _STATELESS_MULTIBYTE and not _is_table(module):
         return False
     return all(
-        bytes([lead, byte]).decode(name, "replace").endswith(chr(byte)) and bytes([byte]).decode(name) == chr(byte)
+        bytes([byte]).decode(name) == chr(byte) and _means_itself(name, lead, byte)
         for byte in special
         for lead in range(256)
     )
+
+
+def _means_itself(name: str, lead: int, byte: int) -> bool:
+    """Whether ``byte`` is its own character after ``lead``, or the two together are no text at all."""
+    try:
+        return bytes([lead, byte]).decode(name).endswith(chr(byte))
+    except UnicodeDecodeError:
+        return True
 
 
 def _is_table(module: str) -> bool:

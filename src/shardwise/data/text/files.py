@@ -121,8 +121,9 @@ class TextFile:
             yield
         except UnicodeDecodeError as error:
             found = error.object[error.start : error.end].hex(" ")
+            where = f" {error.reason}" if error.reason.startswith("in line") else ""
             raise InputError(
-                f"{self.name}: the bytes {found} are not {self.codec.name} text.",
+                f"{self.name}: the bytes {found}{where} are not {self.codec.name} text.",
                 'give the encoding it was written in, such as encoding="utf-8" or encoding="cp932"',
             ) from error
 

@@ -48,9 +48,9 @@ def infer_dialect(parser: Parser, files: Sequence[TextFile], dialect: Dialect) -
     sample = first_records(file, dialect.rules, SAMPLE_RECORDS)
     head = read_head(file, dialect.rules, False)
     found = _sniff(parser, dialect, sample)
-    if found is None:
-        guess = replace(dialect, delimiter=dialect.delimiter or _likely_delimiter(sample), header=True)
-        raise _unreadable(parser, file, guess, head.newline, sample)
+    likely = dialect.delimiter or _likely_delimiter(sample)
+    if found is None or (len(found["Columns"]) == 1 and likely and found["Delimiter"] != likely):
+        raise _unreadable(parser, file, replace(dialect, delimiter=likely or ",", header=True), head.newline, sample)
     header = found["HasHeader"] if dialect.header is None else dialect.header
     return replace(dialect, delimiter=dialect.delimiter or found["Delimiter"], header=header)
 
@@ -97,6 +97,14 @@ def _sniff(parser: Parser, dialect: Dialect, sample: bytes) -> dict[str, Any] | 
 
 def _unreadable(parser: Parser, file: TextFile, dialect: Dialect, newline: bytes, sample: bytes) -> InputError:
     """Say which of the first records is not like the others."""
+    try:
+        sample.decode()
+    except UnicodeDecodeError as error:
+        line = sample.count(b"\n", 0, error.start) + 1
+        return InputError(
+            f"{file.name}: the byte {sample[error.start]:02x} in line {line} is not UTF-8.",
+            'give the encoding that the file was written in, such as encoding="cp932"',
+        )
     fields = first_records(file, dialect.rules, 1)
     width = _width(parser, dialect, fields)
     types = tuple((f"column{number}", "VARCHAR") for number in range(width))
@@ -126,6 +134,8 @@ def _width(parser: Parser, dialect: Dialect, record: bytes) -> int:
     return len(found["Columns"]) if found else 1
 
 
-def _likely_delimiter(sample: bytes) -> str:
-    first = sample.splitlines()[0].decode("utf-8", "replace") if sample.splitlines() else ""
-    return max(DELIMITERS, key=first.count)
+def _likely_delimiter(sample: bytes) -> str | None:
+    """The delimiter that the first line has most of. Where it has any, the sniffer's answer "one column" is a guess."""
+    first = sample.split(b"\n", 1)[0].decode("utf-8", "replace")
+    likely = max(DELIMITERS, key=first.count)
+    return likely if likely in first else None

@@ -66,15 +66,17 @@ def find_misfit(text: bytes, rules: QuoteRules, newline: bytes, parse: Parse, na
         ends.append(len(text))
     number = bisect_left(ends, True, hi=len(ends) - 1, key=lambda end: _failure(parse, 0, end, names) is not None)
     start, end = (ends[number - 1] if number else 0), ends[number]
-    reason = _failure(parse, start, end, names) or _failure(parse, 0, end, names) or "it cannot be parsed"
-    column = next((name for name in names if _failure(parse, start, end, [name])), None)
-    value = None
-    if column and not _failure(parse, start, end, [column], as_text=True):
+    reason = _failure(parse, start, end, names, as_text=True)
+    column, value = None, None
+    if reason is None:
+        column = next((name for name in names if _failure(parse, start, end, [name])), None)
+        reason = _failure(parse, start, end, names) or _failure(parse, 0, end, names) or "it cannot be parsed"
+    if column is not None:
         value = _shortened(str(parse(start, end, [column], as_text=True)[column][0]))
     rows = parse(0, start, names).num_rows if start else 0
     shown = _shortened(text[start:end].rstrip(b"\r\n").decode("utf-8", "replace"))
     line = text.count(newline, 0, start) + 1
-    return Misfit("", rows + 1, line, shown, reason, column if value is not None else None, value)
+    return Misfit("", rows + 1, line, shown, reason, column, value)
 
 
 def _shortened(text: str) -> str:

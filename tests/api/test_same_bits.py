@@ -1,0 +1,104 @@
+"""The same bits: whatever the shards, workers, engine and retries, and after a resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import shardwise as sw
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    rng = np.random.default_rng(3)
+    directory = tmp_path_factory.mktemp("bits")
+    for number in range(3):
+        x = rng.standard_normal(4000) * 2.0 ** rng.integers(-60, 60, 4000)
+        x[rng.random(4000) < 0.01] = np.nan if number == 2 else 0.0
+        table = pa.table(
+            {
+                "k": pa.array(rng.choice(["a", "b", None, "é"], 4000)),
+                "x": pa.array(x, mask=rng.random(4000) < 0.05),
+                "y": rng.random(4000),
+                "n": rng.integers(-(2**62), 2**62, 4000) // 4000,
+            }
+        )
+        pq.write_table(table, directory / f"{number}.parquet", row_group_size=500)
+    return str(directory)
+
+
+def everything(ds: sw.Dataset) -> sw.Job:
+    return ds.group_by("k").aggregate(
+        sw.count(),
+        sw.count_null("x"),
+        sw.sum("x"),
+        sw.mean("x"),
+        sw.var("y"),
+        sw.std("y", ddof=0),
+        sw.min("x"),
+        sw.max("x"),
+        sw.argmin("n", "y"),
+        sw.argmax("n", "y"),
+        sw.histogram("y", bins=5, range=(0.0, 1.0)),
+        sw.top_k("n", 3),
+        sw.cov("x", "y"),
+        sw.corr("n", "y"),
+        sw.approx_quantile("y", 0.9),
+        sw.approx_n_unique("n"),
+        total=sw.sum("n"),
+    )
+
+
+def answer(job: sw.Job, **options: Any) -> bytes:
+    table = job.run(progress="none", restart=True, **options).to_arrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_every_aggregate_gives_the_same_bytes_for_any_plan(data: str, mapped: bool) -> None:
+    def same(df: pd.DataFrame) -> pd.DataFrame:
+        return df
+
+    ds = sw.read_parquet(data, batch_rows=500)
+    job = everything(ds.map(same, schema=ds.schema) if mapped else ds)
+    expected = answer(job, engine="inline", shard_size="1GB")
+    for options in (
+        {"engine": "inline", "shard_size": "1B"},
+        {"engine": "inline", "shard_size": "30kB", "workers": 1},
+        {"engine": "local:2", "shard_size": "20kB"},
+        {"engine": "local:3", "shard_size": "1B"},
+    ):
+        assert answer(job, **options) == expected, options
+
+
+def test_a_part_is_reused_by_the_whole(data: str) -> None:
+    job = everything(sw.read_parquet(data, batch_rows=500))
+    expected = answer(job, engine="inline")
+    part = job.run(first="20%", progress="none", restart=True, shard_size="1B")
+    whole = job.run(progress="none", shard_size="1B")
+    assert part.to_arrow().num_rows
+    assert whole.run.resumed_tasks >= part.run.tasks - 1
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, whole.to_arrow().schema) as writer:
+        writer.write_table(whole.to_arrow().combine_chunks())
+    assert bytes(sink.getvalue()) == expected
+
+
+def test_a_pandas_function_may_drop_rows(data: str, tmp_path: Path) -> None:
+    def positive(df: pd.DataFrame) -> pd.DataFrame:
+        return df[df["n"] > 0]
+
+    job = sw.read_parquet(data, batch_rows=500).map(positive).write_parquet(str(tmp_path / "out"))
+    assert job.run(engine="inline", progress="none").files
+    back = sw.read_parquet(str(tmp_path / "out"))
+    assert back.columns == ["k", "x", "y", "n"]
+    assert back.aggregate(sw.min("n")).run(progress="none")["min_n"][0] > 0
