@@ -115,7 +115,7 @@ def test_urls(tmp_path: Path) -> None:
     assert file.mtime_ns is not None
     with open_file(file.url) as stream:
         assert stream.read() == b"a b.csv"
-    with pytest.raises(InputError, match=r"nope.csv: no file matches .*; /paths test holds _attempts, a b.csv"):
+    with pytest.raises(InputError, match=r"nope.csv: no file matches .*; /paths test holds a b.csv, b.csv"):
         expand(f"{root}/nope.csv", CSV)
     with pytest.raises(UsageError, match="nonsense"):
         expand("nonsense://x/y", CSV)

@@ -74,7 +74,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv") / "a.csv"
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(text=TEXT, step=st.integers(1, 60), escape=st.sampled_from(['"', '"', "\\"]))
 @example(text='1,"2\n3",4\n', step=3, escape='"')
 @example(text='1,x"2\n3,"4\n', step=3, escape='"')
@@ -96,7 +96,7 @@ def test_any_text_cut_anywhere(path: Path, text: str, step: int, escape: str) ->
         assert scanned(recut(source, step), CONNECTION) == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(text=TEXT, step=st.integers(1, 60))
 @example(text="\n\n1\n\n", step=1)
 @example(text='""\n1', step=1)
@@ -107,7 +107,7 @@ def test_one_column_keeps_empty_lines(path: Path, text: str, step: int) -> None:
     assert rows_or_refused(recut(source, step)) == whole(path, source, '"', '"')
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(text=TEXT, step=st.integers(1, 60))
 def test_without_header_and_quotes(path: Path, text: str, step: int) -> None:
     path.write_bytes(f"1,2\n{text}".encode())

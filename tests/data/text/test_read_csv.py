@@ -339,3 +339,8 @@ def test_time_zones_do_not_depend_on_the_session(write: Write) -> None:
     assert str(tables(source)[0]["t"][0]) == "2023-12-31 15:00:00+00:00"
     with duckdb.connect() as con:
         assert source.scan(con, 0, 1, ["t"], False) is None
+
+
+def test_one_column(write: Write) -> None:
+    assert rows(read_csv(write("name\nTaro\nHana, Jiro\n"))) == [{"name": "Taro"}, {"name": "Hana, Jiro"}]
+    assert rows(read_csv(write('"a,b"\n1\n\n2\n'))) == [{"a,b": 1}, {"a,b": None}, {"a,b": 2}]

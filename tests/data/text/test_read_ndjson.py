@@ -58,7 +58,7 @@ OBJECT = st.dictionaries(st.sampled_from("abc"), VALUE).map(lambda value: json.d
 LINE = st.one_of(OBJECT, OBJECT, OBJECT, st.sampled_from(["", "{", "[1]", '{"a":1} {"a":2}', '{"a":"\\n"}', "null"]))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(lines=st.lists(LINE, max_size=6), newline=st.sampled_from(["\n", "\r\n"]), step=st.integers(1, 80))
 def test_any_lines_cut_anywhere(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], newline: str, step: int

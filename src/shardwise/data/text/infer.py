@@ -48,7 +48,7 @@ def infer_dialect(parser: Parser, files: Sequence[TextFile], dialect: Dialect) -
     sample = first_records(file, dialect.rules, SAMPLE_RECORDS)
     head = read_head(file, dialect.rules, False)
     found = _sniff(parser, dialect, sample)
-    likely = dialect.delimiter or _likely_delimiter(sample)
+    likely = dialect.delimiter or _likely_delimiter(sample, dialect.quote)
     if found is None or (len(found["Columns"]) == 1 and likely and found["Delimiter"] != likely):
         raise _unreadable(parser, file, replace(dialect, delimiter=likely or ",", header=True), head.newline, sample)
     header = found["HasHeader"] if dialect.header is None else dialect.header
@@ -134,8 +134,9 @@ def _width(parser: Parser, dialect: Dialect, record: bytes) -> int:
     return len(found["Columns"]) if found else 1
 
 
-def _likely_delimiter(sample: bytes) -> str | None:
+def _likely_delimiter(sample: bytes, quote: str) -> str | None:
     """The delimiter that the first line has most of. Where it has any, the sniffer's answer "one column" is a guess."""
-    first = sample.split(b"\n", 1)[0].decode("utf-8", "replace")
+    line = sample.split(b"\n", 1)[0].decode("utf-8", "replace")
+    first = "".join(line.split(quote)[::2]) if quote else line  # what stands outside quotes
     likely = max(DELIMITERS, key=first.count)
     return likely if likely in first else None
