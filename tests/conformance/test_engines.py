@@ -515,7 +515,7 @@ def test_two_hundred_tasks_survive_random_kills(killer: Driver) -> None:
             driver.finished.clear()
             for slot in [s for s in running if s not in driver.up]:
                 todo.append(running.pop(slot))
-            for slot in [s for s in driver.up if s not in running and todo]:
+            for slot in [s for s in driver.up if s not in running][: len(todo)]:
                 running[slot] = todo.pop()
                 driver.send(ref, slot, task=running[slot])
             if dice.random() < 0.15 and deaths < 20 and driver.up:
