@@ -1,9 +1,10 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
+# make explore: the tests with new random cases.
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test check format lint types clean
+.PHONY: demo test explore check format lint types clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,6 +16,9 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+explore: .venv/ready
+	SHARDWISE_EXPLORE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: .venv/ready lint types test
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same cases on every machine; SHARDWISE_EXPLORE=1 draws new ones, as `make explore` does.
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("explore" if os.environ.get("SHARDWISE_EXPLORE") else "same")
 
 
 @pytest.fixture(autouse=True)

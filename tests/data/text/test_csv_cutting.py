@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,38 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(text='a,"\\"\n"\nb,c\n', step=2, escape="\\")
 @example(text='"a""\n",b\r\n1,2\r\n', step=2, escape='"')
 @example(text="1,2\n\n\n3,4", step=1, escape='"')
+@example(text='"",""\r"",""\r"",""\r"",""\r"","\n"\r",",""', step=1, escape='"')
 def test_any_text_cut_anywhere(path: Path, text: str, step: int, escape: str) -> None:
     newline = next((style for style in ("\r\n", "\r") if style in text and "\n" not in text.replace("\r\n", "")), "\n")
     path.write_bytes(f"x,y{newline}{text}".encode())
     source = read_csv(path, delimiter=",", header=True, escape=escape, schema={"x": "VARCHAR", "y": "VARCHAR"})
     expected = whole(path, source, '"', escape)
-    assert rows_or_refused(recut(source, step)) == expected
+    try:
+        got = rows(recut(source, step))
+    except InputError as error:
+        if "mixes kinds of newlines" in error.message and has_kinds_of_newlines(path):
+            return  # DuckDB lets some of these pass, and loses records of others
+        got = None
+    assert got == expected
     if expected is not None:
         assert scanned(recut(source, step), CONNECTION) == expected
+
+
+def has_kinds_of_newlines(path: Path) -> bool:
+    return len(set(re.findall(rb"\r\n|\r|\n", path.read_bytes()))) > 1
+
+
+@settings(deadline=None, max_examples=80)
+@given(data=st.data(), newline=st.sampled_from(["\n", "\r\n", "\r"]), step=st.integers(1, 60))
+def test_other_newlines_within_quotes(path: Path, data: st.DataObject, newline: str, step: int) -> None:
+    """Only what stands outside quotes is a newline."""
+    quoted = st.text(alphabet='a,\n\r"', max_size=5).map(lambda text: '"' + text.replace('"', '""') + '"')
+    lines = data.draw(st.lists(st.tuples(quoted, quoted).map(",".join), min_size=1, max_size=8))
+    path.write_bytes(newline.join(["x,y", *lines, ""]).encode())
+    source = read_csv(path, delimiter=",", header=True, schema={"x": "VARCHAR", "y": "VARCHAR"})
+    expected = whole(path, source, '"', '"')
+    assert expected is not None
+    assert rows_or_refused(recut(source, step)) == expected
 
 
 @settings(deadline=None, max_examples=40)

@@ -7,7 +7,7 @@ from typing import Any
 
 from shardwise.data.text.dialect import Dialect
 from shardwise.data.text.misfit import Misfit, first_match
-from shardwise.data.text.records import QuoteRules
+from shardwise.data.text.records import QuoteRules, mixes_newlines
 from shardwise.data.text.source import TextSource
 from shardwise.data.text.sql import call, identifier, literal, struct
 from shardwise.data.text.strict import checked_column, is_checked
@@ -48,9 +48,11 @@ class CsvSource(TextSource):
         """SQL of DuckDB's own reader, strict, on one thread for each text."""
         return csv_query(self.dialect, self.types, url, columns, largest)
 
-    def check_start(self, text: bytes, newline: bytes) -> None:
-        """DuckDB takes any newline as the first byte, but not in the middle of a file."""
-        if text.startswith((b"\r", b"\n")) and not text.startswith(newline):
+    def check_newlines(self, text: bytes, newline: bytes, starts_file: bool) -> None:
+        """DuckDB 2.0 refuses most mixtures, reads some, and loses records of others. Any newline may come first."""
+        if starts_file and text.startswith((b"\r", b"\n")) and not text.startswith(newline):
+            text = text[1:]
+        if mixes_newlines(text, newline, self.rules):
             raise InputError("invalid state: another kind of newline.", "write all newlines alike")
 
     def as_text(self) -> CsvSource:

@@ -136,6 +136,25 @@ def record_ends(block: bytes, newline: bytes, toggles: Positions, inside: bool) 
     return unquoted
 
 
+def mixes_newlines(block: bytes, newline: bytes, rules: QuoteRules) -> bool:
+    """Whether an unquoted carriage return or line feed of ``block`` is not part of ``newline``.
+
+    ``block`` starts with a record. A kind of newline that does not occur in it at all costs one look.
+    """
+    ends = block.count(newline)
+    if block.count(b"\r") == ends * newline.count(b"\r") and block.count(b"\n") == ends * newline.count(b"\n"):
+        return False
+    octets = np.frombuffer(block, dtype=np.uint8)
+    marks = np.flatnonzero((octets == 0x0D) | (octets == 0x0A))
+    toggles = quote_toggles(block, False, rules)
+    marks = marks[np.searchsorted(toggles, marks) % 2 == 0]
+    return octets[marks].tobytes().replace(newline, b"") != b"" or not _in_pairs(marks, newline)
+
+
+def _in_pairs(marks: Positions, newline: bytes) -> bool:
+    return len(newline) == 1 or bool((marks[1::2] == marks[::2] + 1).all())
+
+
 def whole_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
     """Join and cut chunks so that each block but the last ends with ``newline``."""
     carried: list[bytes] = []

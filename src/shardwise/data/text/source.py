@@ -90,8 +90,8 @@ class TextSource(BaseSource, ABC):
     def options(self) -> dict[str, Any]:
         """Everything but the files that changes the rows."""
 
-    def check_start(self, text: bytes, newline: bytes) -> None:
-        """Refuse what could not stand in the middle of a file."""
+    def check_newlines(self, text: bytes, newline: bytes, starts_file: bool) -> None:
+        """Refuse records that end in another newline than ``newline``."""
 
     @property
     def counts_blank_lines(self) -> bool:
@@ -215,8 +215,7 @@ class TextSource(BaseSource, ABC):
     def _parsable(self, fragment: int, start: int, text: bytes, ends_file: bool) -> bytes:
         """Prepare records for DuckDB, which drops a last record whose quote is not closed without a word."""
         head, file = self.heads[fragment], self.files[fragment]
-        if start > head.start:
-            self.check_start(text, head.newline)
+        self.check_newlines(text, head.newline, start == head.start)
         if ends_file:
             scanner = RecordScanner(self.rules, head.end_byte)
             scanner.ends(text)
