@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shardwise.data.buffers import from_numbers
 from shardwise.errors import UsageError
 
 STATISTICS = ("count", "nulls", "mean", "std", "min", "q25", "median", "q75", "max", "distinct")
@@ -69,9 +70,9 @@ def as_table(rows: list[dict[str, Any]]) -> pa.Table:
     for name in STATISTICS:
         values = [row[name] for row in rows]
         if name in ("count", "nulls", "distinct"):
-            columns[name] = pa.array(values, pa.int64())
+            columns[name] = from_numbers(values, pa.int64())
         elif name in ("mean", "std"):
-            columns[name] = pa.array([None if v is None else float(v) for v in values], pa.float64())
+            columns[name] = from_numbers(values, pa.float64())
         else:
             columns[name] = pa.array([_text(v) for v in values], pa.string())
     return pa.table(columns)

@@ -16,6 +16,7 @@ from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part,
 from shardwise.compute.expressions import quote
 from shardwise.compute.hashing import hash_array
 from shardwise.compute.hyperloglog import RANKS, estimate, register_and_rank
+from shardwise.data.buffers import from_numpy, to_numpy
 
 if TYPE_CHECKING:
     import duckdb
@@ -106,7 +107,7 @@ class DistinctKernel:
         pieces = []
         for batch in itertools.chain([nothing], reader):
             registers, ranks = register_and_rank(hash_array(batch.column(len(keys))))
-            arrays = [*batch.columns[: len(keys)], pa.array(registers), pa.array(ranks)]
+            arrays = [*batch.columns[: len(keys)], from_numpy(registers), from_numpy(ranks)]
             aside.register("__rows", pa.table(arrays, [*keys, register, rank]))
             pieces.append(aside.sql(thinned).to_arrow_table())
         aside.close()
@@ -114,13 +115,13 @@ class DistinctKernel:
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         side = sides[f"{self.key}_registers"]
-        owner = side[GROUP_ROW].to_numpy().astype(np.int64)
-        ranks = side[f"{self.key}_rank"].to_numpy().astype(np.int64)
+        owner = to_numpy(side[GROUP_ROW]).astype(np.int64)
+        ranks = to_numpy(side[f"{self.key}_rank"]).astype(np.int64)
         order = np.argsort(owner, kind="stable")
         owner, ranks = owner[order], ranks[order]
         firsts = range(0, groups.num_rows, _GROUPS_AT_ONCE)
         found = [_estimates(owner, ranks, first, min(first + _GROUPS_AT_ONCE, groups.num_rows)) for first in firsts]
-        return pa.array(np.concatenate([*found, np.empty(0, np.int64)]), pa.int64())
+        return from_numpy(np.concatenate([*found, np.empty(0, np.int64)]))
 
 
 def _estimates(

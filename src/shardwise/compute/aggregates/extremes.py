@@ -15,6 +15,7 @@ from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Va
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored
 from shardwise.compute.exact.sql import quoted
+from shardwise.data.buffers import from_numpy, is_valid, to_numpy
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,10 +65,10 @@ class ExtremeKernel:
         if not self._is_float or not len(best):
             return best
         wins = np.array([bool(z) for z in groups[f"{self.key}_z"].to_pylist()])
-        values = best.to_numpy(zero_copy_only=False)
+        values = to_numpy(best)
         zero = -0.0 if self.function == "min" else 0.0
         signed = np.where(values == 0, np.where(wins, zero, -zero), values).astype(values.dtype)
-        return pa.array(signed, self.type, mask=best.is_null().to_numpy(zero_copy_only=False))
+        return from_numpy(signed, is_valid(best))
 
 
 def _may_be_zero(bounds: tuple[float, float] | None) -> bool:

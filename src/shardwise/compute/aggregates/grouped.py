@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin
@@ -17,6 +18,7 @@ from shardwise.compute.aggregates.states import load_state, save_state
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored, without_garbage
 from shardwise.compute.exact.limbs import settle
 from shardwise.compute.exact.sql import layered, quoted
+from shardwise.data.buffers import from_numpy
 from shardwise.data.source import POSITION
 from shardwise.errors import UsageError
 
@@ -191,9 +193,9 @@ class GroupedAggregation:
     def _owned(self, con: duckdb.DuckDBPyConnection, groups: pa.Table, side: pa.Table) -> pa.Table:
         """A side table with the row of ``groups`` that each of its rows belongs to."""
         if not self.keys:
-            return side.append_column(GROUP_ROW, pa.array([0] * side.num_rows, pa.int64()))
+            return side.append_column(GROUP_ROW, from_numpy(np.zeros(side.num_rows, np.int64)))
         names = [f"k{i}" for i in range(len(self.keys))]
-        rows = groups.select(names).append_column(GROUP_ROW, pa.array(range(groups.num_rows), pa.int64()))
+        rows = groups.select(names).append_column(GROUP_ROW, from_numpy(np.arange(groups.num_rows, dtype=np.int64)))
         same = " AND ".join(f"s.{name} IS NOT DISTINCT FROM g.{name}" for name in names)
         with _lent(con, "__owners", rows) as owners, _lent(con, "__side", side) as view:
             return _ask(con, f"SELECT s.*, g.{GROUP_ROW} FROM {view} s JOIN {owners} g ON {same} ORDER BY {GROUP_ROW}")

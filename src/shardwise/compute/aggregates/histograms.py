@@ -14,6 +14,7 @@ from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part
 from shardwise.compute.aggregates.numbers import number, plain
 from shardwise.compute.aggregates.summing import counted
 from shardwise.compute.exact.sql import literal, quoted
+from shardwise.data.buffers import to_numpy
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,8 +60,8 @@ class HistogramKernel:
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         side, width = sides[f"{self.key}_bins"], self._bins + 3
         counts = np.zeros(groups.num_rows * width, np.int64)
-        places = side[GROUP_ROW].to_numpy() * width + side[f"{self.key}_bin"].to_numpy() + 1
-        counts[places] = side[f"{self.key}_n"].to_numpy()
+        places = to_numpy(side[GROUP_ROW]) * width + to_numpy(side[f"{self.key}_bin"]) + 1
+        counts[places] = to_numpy(side[f"{self.key}_n"])
         table = counts.reshape(groups.num_rows, width)
         edges = np.array(self.edges)
         flat = pa.StructArray.from_arrays(

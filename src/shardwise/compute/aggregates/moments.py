@@ -32,6 +32,7 @@ from shardwise.compute.exact.doubles import RawSum, Term, exact_sums, quanta
 from shardwise.compute.exact.limbs import is_huge, totals
 from shardwise.compute.exact.rounding import quotient, root
 from shardwise.compute.exact.sql import Layers, quoted
+from shardwise.data.buffers import from_numbers
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,7 +127,7 @@ class MomentKernel:
         for row, n in enumerate(counts):
             if n > self._least and not bad[row]:
                 made[row] = self._value(n, [(numbers[row], exponent) for numbers, exponent in spreads])
-        return pa.array(made, pa.float64())
+        return from_numbers(made, pa.float64())
 
     @property
     def _pairs(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
 from shardwise.compute.buckets import Longs, between, lowest_level, nearest_rank, pick_ranks
 from shardwise.compute.expressions import quote
+from shardwise.data.buffers import from_numpy, to_numpy
 from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class QuantileKernel:
         rows = con.sql(f"SELECT count({column}) FROM {relation}").fetchall()[0][0]
         one_in = max(1, rows // _SAMPLE_ROWS)
         found = con.sql(f"SELECT DISTINCT ticks FROM ({ticks}) WHERE ticks IS NOT NULL AND hash(ticks) % {one_in} = 0")
-        return lowest_level(np.sort(found.to_arrow_table()["ticks"].to_numpy()))
+        return lowest_level(np.sort(to_numpy(found.to_arrow_table()["ticks"])))
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         table = _Buckets.read(sides[f"{self.key}_buckets"], self.key, groups.num_rows)
@@ -142,7 +143,7 @@ class QuantileKernel:
         if not self.is_list:
             return self._scale.array(picked[0])
         flat = self._scale.array([wholes[group] for group in range(groups.num_rows) for wholes in picked])
-        offsets = pa.array(np.arange(groups.num_rows + 1, dtype=np.int32) * len(self.quantiles))
+        offsets = from_numpy(np.arange(groups.num_rows + 1, dtype=np.int32) * np.int32(len(self.quantiles)))
         return pa.ListArray.from_arrays(offsets, flat, mask=pa.array(table.totals == 0)).cast(self.type)
 
 
@@ -160,11 +161,11 @@ class _Buckets:
     @classmethod
     def read(cls, side: pa.Table, key: str, groups: int) -> _Buckets:
         owner, buckets, counts = (
-            side[name].to_numpy().astype(np.int64) for name in (GROUP_ROW, f"{key}_bucket", f"{key}_count")
+            to_numpy(side[name]).astype(np.int64) for name in (GROUP_ROW, f"{key}_bucket", f"{key}_count")
         )
         lows, highs = (side[f"{key}_{end}"].combine_chunks() for end in ("low", "high"))
         if f"{key}_level" in side.column_names and len(side):
-            levels = side[f"{key}_level"].to_numpy().astype(np.int64)
+            levels = to_numpy(side[f"{key}_level"]).astype(np.int64)
             buckets = buckets >> (levels.max() - levels)
             buckets = buckets >> lowest_level(np.sort(buckets))
         order = np.lexsort((buckets, owner))

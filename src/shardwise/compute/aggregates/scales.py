@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.buckets import SHIFT, key_value, order_key, order_key_sql
+from shardwise.data.buffers import from_numbers
 
 _TICKS_SQL = {
     "s": "(epoch_us({0}) // 1000000)",
@@ -85,7 +86,7 @@ class FloatScale:
         return int(order_key(np.array([kept], np.float64))[0])
 
     def array(self, wholes: list[int | None]) -> pa.Array:
-        return pa.array([None if key is None else key_value(key) for key in wholes], self.kind)
+        return from_numbers([None if key is None else key_value(key) for key in wholes], self.kind)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class IntegerScale:
         return int(kept)
 
     def array(self, wholes: list[int | None]) -> pa.Array:
-        return pa.array(wholes, self.kind)
+        return from_numbers(wholes, self.kind)
 
 
 class DecimalScale(IntegerScale):
@@ -126,7 +127,7 @@ class DurationScale(IntegerScale):
         return _TICKS_SQL[self.kind.unit].format(column)
 
     def array(self, wholes: list[int | None]) -> pa.Array:
-        return pa.array(wholes, pa.int64()).cast(self.kind)
+        return from_numbers(wholes, pa.int64()).cast(self.kind)
 
 
 @dataclass(frozen=True)

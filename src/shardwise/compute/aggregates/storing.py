@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.exact.sql import quoted
+from shardwise.data.buffers import is_valid
 
 
 def storable(kind: pa.DataType) -> bool:
@@ -74,7 +75,7 @@ def _clean(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     width = _width(array.type)
     if not array.null_count or not width:
         return array
-    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
+    valid = is_valid(array)
     cells = np.frombuffer(array.buffers()[1], np.uint8).reshape(-1, width)[array.offset : array.offset + len(array)]
     zeroed = np.where(valid[:, None], cells, np.uint8(0))
     bitmap = np.packbits(valid, bitorder="little")

@@ -27,6 +27,7 @@ from shardwise.compute.exact.doubles import RawSum
 from shardwise.compute.exact.limbs import totals
 from shardwise.compute.exact.rounding import quotient
 from shardwise.compute.exact.sql import Layers
+from shardwise.data.buffers import from_numbers, to_numpy
 from shardwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ class TotalKernel:
         counts = groups[f"{self.key}_n"].to_pylist()
         sums, exponent = totals(groups, f"{self.key}_s")
         if self.number.floating:
-            return pa.array(self._floats(groups, counts, sums, exponent), pa.float64())
+            return from_numbers(self._floats(groups, counts, sums, exponent), pa.float64())
         sums = [total << exponent for total in sums] if exponent else sums
         if self.is_mean and pa.types.is_float64(self.type):
             tens = 10**self.number.scale
-            return pa.array([quotient(s, n * tens) if n else None for s, n in zip(sums, counts)], self.type)
+            return from_numbers([quotient(s, n * tens) if n else None for s, n in zip(sums, counts)], pa.float64())
         divisors = counts if self.is_mean else [1] * len(counts)
         whole = [_nearest(s * self.up, d * self.down) if n else None for s, d, n in zip(sums, divisors, counts)]
         return self._exact(whole)
@@ -102,7 +103,7 @@ class TotalKernel:
     def _floats(self, groups: pa.Table, counts: list[int], sums: list[int], exponent: int) -> list[float | None]:
         divisors = counts if self.is_mean else [1] * len(counts)
         found = [quotient(s, d, exponent) if n else None for s, d, n in zip(sums, divisors, counts)]
-        apart = [groups[f"{self.key}_{word}"].to_numpy() for word in ("nan", "pinf", "ninf")]
+        apart = [to_numpy(groups[f"{self.key}_{word}"]) for word in ("nan", "pinf", "ninf")]
         for row in (apart[0] + apart[1] + apart[2]).nonzero()[0].tolist():
             nan, up, down = (bool(column[row]) for column in apart)
             found[row] = math.nan if nan or (up and down) else math.inf if up else -math.inf
@@ -116,7 +117,7 @@ class TotalKernel:
                 raise self._too_large(value)
         if is_decimal:
             return pa.array([None if v is None else self._decimal(v) for v in values], self.type)
-        return pa.array(values, pa.int64()).cast(self._carrier()).cast(self.type)
+        return from_numbers(values, pa.int64()).cast(self._carrier()).cast(self.type)
 
     def _carrier(self) -> pa.DataType:
         return pa.int32() if self.type.bit_width == 32 else pa.int64()

@@ -20,7 +20,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from shardwise.data.buffers import from_numpy, is_valid, to_numpy
 
 Ints = npt.NDArray[np.int64]
 Limbs = dict[int, Ints]
@@ -78,7 +79,7 @@ def settle(table: pa.Table) -> pa.Table:
             _add_double(limbs, table[name], int(match["shift"]) - _BIAS, int(match["quantum"]) - _BIAS)
     for prefix in sorted(sums):
         for j, digits in sorted(_carried(sums[prefix]).items()):
-            kept[f"{prefix}_w{j + _LIMB_BIAS:03d}"] = pa.chunked_array([pa.array(digits)])
+            kept[f"{prefix}_w{j + _LIMB_BIAS:03d}"] = pa.chunked_array([from_numpy(digits)])
     return pa.table(kept) if kept else table.select([])
 
 
@@ -109,13 +110,13 @@ def _words(column: pa.ChunkedArray) -> Ints:
         return np.zeros((0, 2), np.int64)
     words = np.frombuffer(array.buffers()[1], np.int64).reshape(-1, 2)[array.offset : array.offset + len(array)]
     if array.null_count:
-        words = np.where(pc.is_valid(array).to_numpy(zero_copy_only=False)[:, None], words, 0)
+        words = np.where(is_valid(array)[:, None], words, 0)
     return words
 
 
 def _add_double(limbs: Limbs, column: pa.ChunkedArray, shift: int, quantum: int) -> None:
     """Cut a double of at most 54 bits into three limbs of one sign each; every step is exact."""
-    values = pc.fill_null(column, 0.0).to_numpy().astype(np.float64)
+    values = to_numpy(column).astype(np.float64)
     j = (quantum + shift) // LIMB
     rest = np.ldexp(values, shift - LIMB * (j + 2))
     for limb in (j + 2, j + 1, j):
