@@ -35,8 +35,8 @@ class Bench:
         self.scheduler.validate()
         return commands
 
-    def succeed(self, attempt: int, slot: int = 0) -> list[Command]:
-        return self.handle(Succeeded(0.0, slot, attempt))
+    def succeed(self, attempt: int, slot: int = 0, shares: int = 0) -> list[Command]:
+        return self.handle(Succeeded(0.0, slot, attempt, shares))
 
     def fail(self, attempt: int, kind: str = "exception", slot: int = 0) -> list[Command]:
         return self.handle(Failed(0.0, slot, attempt, Failure(kind, "Some", "thing")))

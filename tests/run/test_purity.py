@@ -6,7 +6,7 @@ import ast
 import importlib.util
 from pathlib import Path
 
-PURE = {"__future__", "collections", "collections.abc", "dataclasses", "enum", "graphlib", "heapq", "typing"}
+PURE = {"__future__", "bisect", "collections", "collections.abc", "dataclasses", "enum", "graphlib", "heapq", "typing"}
 
 
 def imports(path: Path) -> set[str]:

@@ -42,12 +42,18 @@ def any_shape(count: int, chance: Random) -> Needs:
 
 
 def draw_graph(chance: Random) -> tuple[Task, ...]:
-    """A graph of up to 16 tasks; sometimes with its ids shuffled, so that lower ones need higher ones, too."""
+    """A graph of up to 16 tasks in two stages, each with ordinals of its own; of some graphs, tasks can be split.
+    Sometimes ids are shuffled, so that lower ones need higher ones, too."""
     count = chance.randint(0, 16)
     shapes: list[Callable[[int], Needs]] = [apart, chain, tree, diamonds, lambda count: any_shape(count, chance)]
     needs = chance.choice(shapes)(count)
     ids = list(range(len(needs)))
     if chance.random() < 0.3:
         chance.shuffle(ids)
-    tasks = [Task(ids[i], "stage", i, i + 1, tuple(ids[need] for need in needs[i])) for i in range(len(needs))]
+    unit, longest = chance.choice((0, 1, 1, 2, 3)), chance.choice((1, 4, 20))
+    tasks = []
+    for i in range(len(needs)):
+        first = 60 * i
+        last = first + chance.randint(1, longest)
+        tasks.append(Task(ids[i], f"stage-{i % 2}", first, last, tuple(ids[need] for need in needs[i]), unit=unit))
     return tuple(sorted(tasks, key=lambda task: task.id))

@@ -1,16 +1,17 @@
 """What the scheduler must do, said a second time: naively, by looking at everything after every event.
 
-It shares no code with the scheduler but the length of a rest. ``note`` takes an event, ``check`` the answer to it.
+It shares no code with the scheduler but some policies, which have tests of their own. ``note`` takes an event,
+``check`` the answer to it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from shardwise.run import messages as m
-from shardwise.run.policies import rest
+from shardwise.run.policies import backup_after, middle, rest
 
 
 class FoulError(AssertionError):
@@ -31,12 +32,19 @@ class Live:
 
 @dataclass
 class Referee:
-    tasks: Mapping[int, m.Task]
+    tasks: dict[int, m.Task]
     budgets: m.Budgets
     done: dict[int, int]  # {task: attempt}, as far as the scheduler was told
     first_attempt: int
     now: float = 0.0
-    up: set[int] = field(default_factory=set)
+    up: dict[int, str] = field(default_factory=dict)  # slots, and their hosts
+    most_on: dict[str, int] = field(default_factory=dict)
+    held: dict[int, int] = field(default_factory=dict)  # shares of memory, by slot
+    claims: dict[int, tuple[int, int]] = field(default_factory=dict)  # shares that a task claims, and at least
+    seen: list[tuple[str, str, int, int]] = field(default_factory=list)  # stage, "fit" or "not", ordinals, shares
+    seconds: dict[str, list[float]] = field(default_factory=dict)  # of attempts that succeeded, by stage
+    halves: dict[int, tuple[m.Task, ...]] = field(default_factory=dict)
+    expected: dict[int, tuple[m.Task, ...]] = field(default_factory=dict)  # splits that must come now
     lost: set[int] = field(default_factory=set)
     condemned: set[int] = field(default_factory=set)
     live: dict[int, Live] = field(default_factory=dict)
@@ -58,22 +66,27 @@ class Referee:
             return
         self.now = event.now
         match event:
-            case m.SlotAdded(_, slot, _):
+            case m.SlotAdded(_, slot, host):
                 if slot not in self.lost:
-                    self.up.add(slot)
+                    self.up.setdefault(slot, host)
                     self.most = max(self.most, len(self.up))
+                    self.most_on[host] = max(self.most_on.get(host, 0), list(self.up.values()).count(host))
             case m.SlotLost(_, slot, kind, _):
                 self._slot_lost(slot, kind)
-            case m.Succeeded(_, _, attempt):
+            case m.Succeeded(_, _, attempt, shares):
                 if attempt in self.live:
-                    task = self.live.pop(attempt).task
-                    self.committing[attempt] = task
-                    self.due["commit", task, attempt] += 1
+                    self._succeeded(attempt, shares)
                 elif attempt >= self.first_attempt and not self._precious(attempt):
                     self.due["discard", attempt] += 1
             case m.Failed(_, _, attempt, failure):
                 if attempt in self.live:
-                    self._failure(self.live.pop(attempt).task, attempt, failure.kind)
+                    live = self.live.pop(attempt)
+                    shares = self.held[live.slot]
+                    if failure.kind == "memory":
+                        self._doom(live.slot)
+                    else:
+                        self._free(live.slot)
+                    self._failure(live.task, attempt, failure.kind, self.up[live.slot], shares)
             case m.Committed(_, attempt):
                 self.done[self.committing.pop(attempt)] = attempt
                 self.in_vain = 0
@@ -85,33 +98,79 @@ class Referee:
     def _precious(self, attempt: int) -> bool:
         return attempt in self.committing or attempt in self.done.values()
 
+    def _succeeded(self, attempt: int, shares: int) -> None:
+        live = self.live.pop(attempt)
+        task = self.tasks[live.task]
+        self._free(live.slot)
+        self.committing[attempt] = task.id
+        self.due["commit", task.id, attempt] += 1
+        self.seconds.setdefault(task.stage, []).append(self.now - live.since)
+        if shares:
+            self.seen.append((task.stage, "fit", task.last - task.first, shares))
+        for other in [number for number, rival in self.live.items() if rival.task == task.id]:
+            self._doom(self.live.pop(other).slot)
+            self.due["discard", other] += 1
+
+    def _doom(self, slot: int) -> None:
+        """It must be killed, and holds its memory until it is lost."""
+        if slot not in self.condemned:
+            self.due["kill", slot] += 1
+
+    def _free(self, slot: int) -> None:
+        if slot not in self.condemned:
+            del self.held[slot]
+
     def _slot_lost(self, slot: int, kind: str) -> None:
         if slot in self.lost:
             return
         self.lost.add(slot)
-        self.up.discard(slot)
+        host, shares = self.up.pop(slot, ""), self.held.pop(slot, 0)
         on_it = [attempt for attempt, live in self.live.items() if live.slot == slot]
         if on_it:
             kind = "timeout" if slot in self.condemned else kind if kind in ("crash", "memory") else "engine"
-            self._failure(self.live.pop(on_it[0]).task, on_it[0], kind)
+            self._failure(self.live.pop(on_it[0]).task, on_it[0], kind, host, shares)
         elif slot not in self.condemned:
             self._in_vain(kind if kind in ("crash", "memory") else "engine")
 
-    def _failure(self, task: int, attempt: int, kind: str) -> None:
+    def _failure(self, task: int, attempt: int, kind: str, host: str = "", shares: int = 0) -> None:
         self.due["discard", attempt] += 1
         if kind == "engine":
             self._in_vain(kind)
-        if self.verdict is not None:
+        if self.verdict is not None or any(live.task == task for live in self.live.values()):
+            return
+        if kind == "memory" and self._more_memory(task, attempt, self._whole(host), shares):
             return
         self.failures[task, kind] += 1
         budget = {"engine": float("inf"), "input": 0, "internal": 0}.get(kind)
         if self.failures[task, kind] > (getattr(self.budgets, kind) if budget is None else budget):
             self._fail(task, kind)
             return
+        self._rest(task, attempt, kind)
+
+    def _rest(self, task: int, attempt: int, kind: str) -> None:
         failed = sum(count for (of, _), count in self.failures.items() if of == task)
-        self.resting[task] = self.now + rest(kind, failed, task, attempt)
+        self.resting[task] = self.now + rest(kind, max(1, failed), task, attempt)
         if not self.draining:
             self.due["retry", task, attempt] += 1
+
+    def _more_memory(self, task: int, attempt: int, whole: int, shares: int) -> bool:
+        """The failure is free of charge: the task is halved, or may have more memory."""
+        node = self.tasks[task]
+        self.seen.append((node.stage, "not", node.last - node.first, shares))
+        more = min(whole, 2 * shares)
+        cut = middle(node.first, node.last, node.unit)
+        if cut is not None:
+            new = max(self.tasks) + 1
+            halves = replace(node, id=new, last=cut), replace(node, id=new + 1, first=cut)
+            self.expected[task] = self.halves[task] = halves
+            for half in halves:
+                self.tasks[half.id] = half
+                self.claims[half.id] = (more, 1)
+            return True
+        if shares < whole:
+            self.claims[task] = (more, more)
+            self._rest(task, attempt, "memory")
+        return shares < whole
 
     def _in_vain(self, kind: str) -> None:
         if not self.draining and self.verdict is None:
@@ -123,8 +182,7 @@ class Referee:
         self.verdict = (task, kind)
         for attempt, live in self.live.items():
             self.due["discard", attempt] += 1
-            if live.slot not in self.condemned:
-                self.due["kill", live.slot] += 1
+            self._doom(live.slot)
         self.live.clear()
 
     # --- the answer ------------------------------------------------------------------------------------------------
@@ -141,15 +199,25 @@ class Referee:
         for command in commands:
             self._check(command)
         rule(self.due.total() == 0, f"commands are missing: {list(self.due)}")
-        rule(not (self._open() and self._idle() and self._ready()), f"{self._idle()} idle, {self._ready()} ready")
+        rule(not self.expected, f"splits are missing: {self.expected}")
+        for host in set(self.up.values()):
+            rule(self._claimed(host) <= self._whole(host), f"more memory of {host} is claimed than it has: {self.held}")
+        if self._open() and self._idle() and self._ready():
+            first = min(self._ready())
+            rule(not self._places(first), f"{self._idle()} idle, {self._ready()} ready")
+        for task, since in self._stragglers():
+            late = since + (self._limit(task) or 0.0) <= self.now
+            rule(not (late and self._open() and self._places(task)), f"task {task} should have a second attempt")
         for command in commands[:-1]:
             rule(not isinstance(command, m.Wake | m.Stop), f"{command} is not the last command")
         self._check_end(commands[-1] if commands else None)
 
     def _check(self, command: m.Command) -> None:
         match command:
-            case m.Start(task, attempt, slot):
-                self._check_start(task, attempt, slot)
+            case m.Start():
+                self._check_start(command)
+            case m.Split(task, _, _, halves):
+                rule(self.expected.pop(task, None) == halves, f"{command} is wrong, or has no reason")
             case m.Commit(task, attempt):
                 self._settle(command, "commit", task, attempt)
                 rule(task not in self.done, f"task {task} would be committed twice")
@@ -168,18 +236,26 @@ class Referee:
         self.due[what] -= 1
         self.due += Counter()  # drops zeros
 
-    def _check_start(self, task: int, attempt: int, slot: int) -> None:
+    def _check_start(self, start: m.Start) -> None:
+        task, attempt, slot = start.task, start.attempt, start.slot
         rule(self._open(), f"task {task} started after Drain or failure")
         rule(slot in self._idle(), f"slot {slot} is not idle")
-        rule(task in self._ready(), f"task {task} is not ready")
-        rule(task == min(self._ready()), f"task {task} started before {min(self._ready())}")
         rule(attempt >= self.first_attempt and attempt not in self.started, f"attempt {attempt} is not new")
+        rule(slot in self._places(task), f"{start}, but {self.up[slot]} has no memory left for it")
+        rule(start.shares == min(self._claim(task), self._whole(self.up[slot])), f"{start} claims wrong memory")
+        if start.backup:
+            late = {task for task, since in self._stragglers() if since + (self._limit(task) or 0.0) <= self.now}
+            rule(task in late, f"{start}, but only {late} are late")
+        else:
+            rule(task in self._ready(), f"task {task} is not ready")
+            rule(task == min(self._ready()), f"task {task} started before {min(self._ready())}")
         self.started.add(attempt)
         self.live[attempt] = Live(task, slot, self.now)
+        self.held[slot] = start.shares
         self.resting.pop(task, None)
 
     def _check_end(self, last: m.Command | None) -> None:
-        all_done = self.tasks.keys() == self.done.keys()
+        all_done = self.tasks.keys() == self.done.keys() | self.halves.keys()
         if self.live or self.committing or not (self.verdict or self.draining or all_done):
             rule(not isinstance(last, m.Stop), f"{last} came too early")
             self._check_wake(last)
@@ -200,6 +276,9 @@ class Referee:
         deadlines = [at for task, at in self.resting.items() if at > self.now] if not self.draining else []
         if seconds is not None:
             deadlines += [live.since + seconds for live in self.live.values() if live.slot not in self.condemned]
+        if not self.draining:
+            due = [since + (self._limit(task) or 0.0) for task, since in self._stragglers()]
+            deadlines += [at for at in due if at > self.now]
         if deadlines:
             at = last.at if isinstance(last, m.Wake) else None
             rule(at is not None and self.now < at <= min(deadlines), f"{last}, but {min(deadlines)} is due")
@@ -210,7 +289,7 @@ class Referee:
         return not self.draining and self.verdict is None
 
     def _idle(self) -> set[int]:
-        return self.up - self.condemned - {live.slot for live in self.live.values()}
+        return self.up.keys() - self.condemned - {live.slot for live in self.live.values()}
 
     def _ready(self) -> set[int]:
         under_way = {live.task for live in self.live.values()} | set(self.committing.values())
@@ -218,7 +297,58 @@ class Referee:
             task.id
             for task in self.tasks.values()
             if task.id not in self.done
+            and task.id not in self.halves
             and task.id not in under_way
-            and all(need in self.done for need in task.needs)
+            and all(map(self._is_done, task.needs))
             and self.resting.get(task.id, self.now) <= self.now
         }
+
+    def _is_done(self, task: int) -> bool:
+        if task in self.halves:
+            return all(self._is_done(half.id) for half in self.halves[task])
+        return task in self.done
+
+    def root(self, task: int) -> int:
+        """The task that this one is a part of, as planned."""
+        whole = [of for of, halves in self.halves.items() if task in (half.id for half in halves)]
+        return self.root(whole[0]) if whole else task
+
+    def _whole(self, host: str) -> int:
+        return max(self.budgets.shares, self.most_on.get(host, 0))
+
+    def _claimed(self, host: str) -> int:
+        return sum(shares for slot, shares in self.held.items() if self.up.get(slot) == host)
+
+    def _claim(self, task: int) -> int:
+        """Shares of memory that a task should have: no more than tasks of its size are known to need."""
+        shares, least = self.claims.get(task, (1, 1))
+        node = self.tasks[task]
+        fits: dict[int, int] = {}
+        for stage, what, ordinals, of in self.seen:
+            if stage == node.stage and what == "fit":
+                fits[of] = max(fits.get(of, 0), ordinals)
+            elif stage == node.stage:
+                fits |= {fewer: min(fit, ordinals - 1) for fewer, fit in fits.items() if fewer <= of}
+        known = [of for of, fit in fits.items() if fit >= node.last - node.first]
+        return max(least, min([shares, *known]))
+
+    def _places(self, task: int) -> set[int]:
+        """Idle slots where there is memory for a task."""
+        hosts = set(self.up.values())
+        room = {h for h in hosts if self._claimed(h) + min(self._claim(task), self._whole(h)) <= self._whole(h)}
+        return {slot for slot in self._idle() if self.up[slot] in room}
+
+    def _stragglers(self) -> list[tuple[int, float]]:
+        """Tasks that may get a second attempt now or later, and since when they run."""
+        if not self.budgets.speculate or self._ready() or not self._idle():
+            return []
+        lives = [live for live in self.live.values() if live.slot not in self.condemned]
+        tasks = Counter(live.task for live in self.live.values())
+        return [(at.task, at.since) for at in lives if tasks[at.task] == 1 and self._limit(at.task) is not None]
+
+    def _limit(self, task: int) -> float | None:
+        stage = self.tasks[task].stage
+        whole = [node for node in self.tasks.values() if node.stage == stage and node.id not in self.halves]
+        seconds = sorted(self.seconds.get(stage, []))
+        finished = len(seconds) + sum(node.done for node in whole)
+        return backup_after(seconds, finished, len(whole))

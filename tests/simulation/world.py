@@ -13,11 +13,13 @@ from shardwise.engines import protocol
 from shardwise.engines.simulated import Faults, SimulatedEngine
 from shardwise.records import revive, to_json
 from shardwise.run import messages as m
+from shardwise.run.graph import Graph
 from shardwise.run.scheduler import Scheduler
 from simulation.graphs import draw_graph
 from simulation.referee import Referee, rule
 
 MOST_STEPS = 5_000
+SHARE = 100  # bytes of memory
 DISK_FULL = Failure("storage", "OSError", "no space left on device")
 
 
@@ -33,6 +35,10 @@ class Scenario:
     commit_failures: float = 0.0
     drain_at: float | None = None
     crashes: tuple[int, ...] = ()  # after how many steps each driver dies
+    heavy: float = 0.0  # bytes of memory that an ordinal takes on average; 0: memory never runs out
+    uneven: bool = False  # some ordinals take ten times as much
+    tells: bool = True  # attempts that succeed tell how much memory they took
+    stragglers: float = 0.0  # share of attempts that take twenty times as long
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -63,7 +69,12 @@ def draw_scenario(seed: int) -> Scenario:
             for kind in ("exception", "crash", "timeout", "memory", "storage")
         },
         seconds=chance.uniform(1.0, 6.0) if faults.hang or chance.random() < 0.3 else None,
+        shares=chance.choice((1, 2, 3, 6)),
+        speculate=chance.random() < 0.8,
     )
+    heavy = chance.choice((0.0, 0.0, 10.0, 40.0, 150.0))
+    if heavy:  # what does not fit alone never will
+        budgets = replace(budgets, memory=min(budgets.memory, 3))
     return Scenario(
         tasks=draw_graph(chance),
         budgets=budgets,
@@ -75,43 +86,53 @@ def draw_scenario(seed: int) -> Scenario:
         commit_failures=now_and_then(0.6),
         drain_at=chance.uniform(0.0, 12.0) if chance.random() < 0.25 else None,
         crashes=tuple(chance.randint(1, 40) for _ in range(chance.choice((0, 0, 1, 3)))),
+        heavy=heavy,
+        uneven=chance.random() < 0.3,
+        tells=chance.random() < 0.7,
+        stragglers=chance.choice((0.0, 0.0, 0.2)),
     )
 
 
 @dataclass
 class Journal:
-    """Takes commits, slowly and not always; outlives drivers."""
+    """Takes commits, slowly and not always; outlives drivers. It names ranges of ordinals: ids of tasks do not last."""
 
     scenario: Scenario
     chance: Random
-    committed: dict[int, int] = field(default_factory=dict)
-    under_way: list[tuple[float, int, int]] = field(default_factory=list)  # heap of (when, attempt, task)
+    committed: dict[tuple[int, int], int] = field(default_factory=dict)  # {range: attempt}
+    under_way: list[tuple[float, int, tuple[int, int]]] = field(default_factory=list)  # heap of (when, attempt, range)
 
-    def ask(self, now: float, command: m.Commit) -> None:
+    def ask(self, now: float, attempt: int, task: m.Task) -> None:
         seconds = self.chance.random() * self.scenario.commit_seconds
-        heappush(self.under_way, (now + seconds, command.attempt, command.task))
+        heappush(self.under_way, (now + seconds, attempt, (task.first, task.last)))
 
     def answers(self, now: float) -> list[m.Event]:
         events: list[m.Event] = []
         while self.under_way and self.under_way[0][0] <= now:
-            _, attempt, task = heappop(self.under_way)
+            _, attempt, ordinals = heappop(self.under_way)
             if self.chance.random() < self.scenario.commit_failures:
                 events.append(m.CommitFailed(now, attempt, DISK_FULL))
             else:
-                self._take(attempt, task)
+                self._take(attempt, ordinals)
                 events.append(m.Committed(now, attempt))
         return events
 
     def lose_driver(self) -> None:
         """What was under way is in the journal, or it is not."""
-        for _, attempt, task in self.under_way:
+        for _, attempt, ordinals in self.under_way:
             if self.chance.random() < 0.5:
-                self._take(attempt, task)
+                self._take(attempt, ordinals)
         self.under_way.clear()
 
-    def _take(self, attempt: int, task: int) -> None:
-        rule(task not in self.committed, f"task {task} was committed twice")
-        self.committed[task] = attempt
+    def _take(self, attempt: int, ordinals: tuple[int, int]) -> None:
+        first, last = ordinals
+        for a, b in self.committed:
+            rule(last <= a or b <= first, f"{ordinals} was committed though ({a}, {b}) was")
+        self.committed[ordinals] = attempt
+
+    def pieces(self, task: m.Task) -> list[tuple[int, int]]:
+        """What was committed of a task of the scenario, in order."""
+        return sorted((a, b) for a, b in self.committed if task.first <= a and b <= task.last)
 
 
 class World:
@@ -139,7 +160,11 @@ class World:
             self.journal.scenario = calm
             last = self._live(calm, None)
             rule(last == m.Stop("done"), f"a run without faults ended with {last}")
-        rule(self.journal.committed.keys() == {task.id for task in self.scenario.tasks}, "tasks are missing")
+        for task in self.scenario.tasks:
+            covered = self.journal.pieces(task)
+            rule(covers(covered, [(task.first, task.last)]), f"{task} was committed as {covered}")
+            cuts = [first for first, _ in covered[1:]]
+            rule(all(task.unit and cut % task.unit == 0 for cut in cuts), f"{task} was cut at {cuts}")
         return stop
 
     def _live(self, scenario: Scenario, most_steps: int | None) -> m.Stop | None:
@@ -162,18 +187,27 @@ class Life:
     def __init__(self, world: World, scenario: Scenario) -> None:
         self.world = world
         self.scenario = scenario
-        done = world.journal.committed
-        tasks = [replace(task, done=task.id in done) for task in scenario.tasks]
+        tasks, self.reads = plan(scenario.tasks, world.journal)
+        self.graph = Graph(tasks=list(tasks))
+        done = {task.id: world.journal.committed[task.first, task.last] for task in tasks if task.done}
         self.scheduler = Scheduler(tasks, scenario.budgets, world.next_attempt)
-        self.referee = Referee({task.id: task for task in tasks}, scenario.budgets, dict(done), world.next_attempt)
-        self.engine = SimulatedEngine(scenario.slots, world.chance.getrandbits(32), self._seconds, scenario.faults)
+        self.referee = Referee({task.id: task for task in tasks}, scenario.budgets, done, world.next_attempt)
+        self.engine = SimulatedEngine(
+            scenario.slots, world.chance.getrandbits(32), self._seconds, scenario.faults, needs=self._needs
+        )
         self.engine.open(protocol.Want(scenario.slots))
         self.wake: float | None = None
         self.drain_at = scenario.drain_at
         self._obey(self.scheduler.start(0.0))
 
     def _seconds(self, spec: TaskSpec) -> float:
-        return 1.0 if self.scenario.even else 0.1 + (spec.task * 7919 + spec.attempt * 104729) % 1000 / 300
+        drawn = (spec.first * 7919 + spec.attempt * 104729) % 1000
+        slow = 20.0 if drawn % 97 < 97 * self.scenario.stragglers else 1.0
+        return slow * (1.0 if self.scenario.even else 0.1 + drawn / 300)
+
+    def _needs(self, spec: TaskSpec) -> int:
+        weights = (10.0 if self.scenario.uneven and n % 11 == 5 else 1.0 for n in range(spec.first, spec.last))
+        return int(self.scenario.heavy * sum(weights))
 
     def step(self) -> None:
         """Wait until something happens; tell the scheduler; do as it says."""
@@ -181,7 +215,7 @@ class Life:
         times = [at for at in moments if at is not None]
         heard = self.engine.wait(max(0.0, min(times) - self.engine.clock()) if times else None)
         now = self.engine.clock()
-        events: list[m.Event] = [translate(now, event) for event in heard]
+        events: list[m.Event] = [translate(now, event, self.scenario.tells) for event in heard]
         events += self.world.journal.answers(now)
         if self.world.ghosts and self.world.chance.random() < 0.2:
             events.append(replace(self.world.ghosts.pop(), now=now))
@@ -207,16 +241,29 @@ class Life:
         self.wake = None
         for command in commands:
             match command:
-                case m.Start(task, attempt, slot):
-                    spec = TaskSpec("run", "stage", task, attempt, "", 0, 1, "")
-                    self.engine.send(slot, to_json(spec).encode())
+                case m.Start(task, attempt, slot, shares):
+                    self._check_inputs(task)
+                    node = self.graph.tasks[task]
+                    memory = SHARE * shares if self.scenario.heavy else None
+                    spec = TaskSpec("run", node.stage, task, attempt, "", node.first, node.last, "", memory=memory)
+                    self.engine.send(slot, to_json(spec).encode(), memory)
                     self.world.next_attempt = max(self.world.next_attempt, attempt + 1)
-                case m.Commit():
-                    self.world.journal.ask(self.engine.clock(), command)
+                case m.Split(task, _, _, halves):
+                    self.graph.split(task, halves)
+                case m.Commit(task, attempt):
+                    self.world.journal.ask(self.engine.clock(), attempt, self.graph.tasks[task])
                 case m.Kill(slot, _):
                     self.engine.kill(slot)
                 case m.Wake(at):
                     self.wake = at
+
+    def _check_inputs(self, task: int) -> None:
+        """What a task reads is committed, whole, and in the order that its graph gives, however it was cut."""
+        parts = [self.graph.tasks[part] for need in self.graph.tasks[task].needs for part in self.graph.parts(need)]
+        read = [(part.first, part.last) for part in parts]
+        rule(all(ordinals in self.world.journal.committed for ordinals in read), f"task {task} reads too early")
+        wanted = self.reads[self.referee.root(task)]
+        rule(covers(read, wanted), f"task {task} reads {read}, not {wanted}")
 
     def die(self) -> None:
         """Leave what is in the journal, and a few messages that nobody will have asked for."""
@@ -235,15 +282,54 @@ class Life:
         self.world.ghosts.clear()
 
 
-def translate(now: float, event: protocol.EngineEvent) -> m.Event:
+def covers(pieces: Sequence[tuple[int, int]], ranges: Sequence[tuple[int, int]]) -> bool:
+    """Whether pieces, one after the other, are these ranges, one after the other."""
+    joined: list[tuple[int, int]] = []
+    starts = {first for first, _ in ranges}
+    for first, last in pieces:
+        if joined and joined[-1][1] == first and first not in starts:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined == list(ranges)
+
+
+def plan(tasks: Sequence[m.Task], journal: Journal) -> tuple[list[m.Task], dict[int, list[tuple[int, int]]]]:
+    """The graph of a driver: what is committed of each task of the scenario, and one task for each gap. And what each
+    of its tasks has to read."""
+    pieces: dict[int, list[m.Task]] = {}
+    count = 0
+    for task in tasks:
+        found = [(first, last, True) for first, last in journal.pieces(task)]
+        at = task.first
+        for first, last, _ in [*found, (task.last, task.last, True)]:
+            if at < first:
+                found.append((at, first, False))
+            at = last
+        pieces[task.id] = [
+            replace(task, id=count + n, first=first, last=last, done=done)
+            for n, (first, last, done) in enumerate(sorted(found))
+        ]
+        count += len(found)
+    planned, reads = [], {}
+    for task in tasks:
+        needs = tuple(piece.id for need in task.needs for piece in pieces[need])
+        for piece in pieces[task.id]:
+            planned.append(replace(piece, needs=needs))
+            reads[piece.id] = [(o.first, o.last) for need in task.needs for o in tasks if o.id == need]
+    return planned, reads
+
+
+def translate(now: float, event: protocol.EngineEvent, tells: bool = True) -> m.Event:
     match event:
         case protocol.SlotUp(slot, host):
             return m.SlotAdded(now, slot, host)
-        case protocol.SlotDown(slot, kind, reason):
-            return m.SlotLost(now, slot, kind, reason)
+        case protocol.SlotDown(slot, kind, reason, used):
+            return m.SlotLost(now, slot, kind, reason, used)
         case protocol.Finished(slot, raw):
             outcome = json.loads(raw)
             if outcome["failure"] is None:
-                return m.Succeeded(now, slot, outcome["attempt"])
+                shares = max(1, -(-outcome["metrics"]["peak_memory"] // SHARE)) if tells else 0
+                return m.Succeeded(now, slot, outcome["attempt"], shares)
             return m.Failed(now, slot, outcome["attempt"], revive(Failure, outcome["failure"]))
     raise AssertionError(f"no driver expects {event}")

@@ -22,13 +22,18 @@ class Options:
     workers : int, optional
         Worker processes (inline: native threads). Default: as many as there are usable cores.
     memory : int or str, optional
-        Bytes that all processes of a host may use together: ``"4GB"``.
+        Bytes that all processes of a host may use together: ``"4GB"``. A worker that grows beyond its share is
+        stopped, and its shard is halved and tried again with fewer beside it. Default: four fifths of what is free
+        when the run starts. Inline nothing is watched, but DuckDB spills.
     shard_size : int or str, optional
         Stored bytes of a shard (items and generated rows: batches). Default: chosen by the plan.
     retries : int
         How often a task whose function raised is tried again. Lost workers have a budget of their own, two larger.
     timeout : float or str, optional
         Seconds that one attempt may take (``"2m"``) before its worker is killed. Not enforced inline.
+    speculate : bool
+        Try a task a second time, on an idle worker, while a first attempt takes much longer than the others of its
+        stage; the faster one counts, the other is killed. Not inline.
     seed : int
         Of ``ctx.rng``.
     run_dir : str, optional
@@ -47,6 +52,7 @@ class Options:
     shard_size: int | str | None = None
     retries: int = 2
     timeout: float | str | None = None
+    speculate: bool = True
     seed: int = 0
     run_dir: str | None = None
     restart: bool = False

@@ -95,7 +95,8 @@ class _Run:
     def _carry_out(self, end: int, choice: Choice, carry_out: CarryOut) -> Answer:
         graph, wanted = graph_of(self.work, end, choice, self.ledger)
         commits = carry_out(graph)
-        return answer(self.work, [commits[task] for task in wanted], self.ledger)
+        parts = [part for task in wanted for part in graph.parts(task)]
+        return answer(self.work, [commits[part] for part in parts], self.ledger)
 
     def _finish(self, made: Answer, end: int) -> None:
         if isinstance(self.work.target, WriteTo):
@@ -125,9 +126,10 @@ class _Totals:
 
         def counted(graph: Graph) -> dict[int, Any]:
             commits = carry_out(graph)
-            self.tasks += len(graph.tasks)
+            self.tasks += len(graph.tasks) - len(graph.halves)
             self.resumed += len(graph.done)
-            fresh = [commits[t.id] for t in graph.tasks if not t.done and t.stage != "settle"]
+            left = [task for task in graph.tasks if not task.done and task.id not in graph.halves]
+            fresh = [commits[task.id] for task in left if task.stage != "settle"]
             self.rows += sum(c.metrics.rows_in for c in fresh)
             self.bytes += sum(c.metrics.bytes_in for c in fresh)
             return commits
@@ -158,13 +160,14 @@ class _Lender:
         engine = make_engine(choice.engine)
         engine.open(Want(choice.workers, choice.threads, choice.memory))
         again = options.retries
-        budgets = Budgets(again, again + 2, again, again, 2, options.timeout_seconds)
-        return Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory)
+        budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
+        budgets = replace(budgets, shares=choice.workers, speculate=options.speculate)
+        return Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory, options.memory_bytes)
 
     def close(self) -> None:
         """Give the slots back."""
         if self._driver is not None:
-            self._driver.engine.close()
+            self._driver.close()
 
 
 def reach(work: Work, share: float, ledger: RunLedger) -> int:

@@ -27,6 +27,7 @@ class RunOptions:
     shard_size: int | None = None
     retries: int | None = None
     timeout: float | None = None
+    speculate: bool | None = None
     seed: int | None = None
     run_dir: str | None = None
     restart: bool = False
@@ -38,8 +39,8 @@ class RunOptions:
 
     def for_plan(self) -> dict[str, Any]:
         """Arguments of ``job.plan``: only what was said."""
-        names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "seed", "run_dir", "first")
-        said = {name: getattr(self, name) for name in names}
+        names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
+        said = {name: getattr(self, name) for name in (*names, "first")}
         given = {name: value for name, value in said.items() if value is not None}
         return given | ({"restart": True} if self.restart else {})
 
@@ -56,6 +57,9 @@ _RUN_OPTIONS = (
     click.option("--shard-size", type=SIZE, help="Bytes of a shard, the unit that is scheduled: 64MB."),
     click.option("--retries", type=click.IntRange(min=0), metavar="N", help="How often a task that failed is retried."),
     click.option("--timeout", type=DURATION, help="Kill an attempt that takes longer: 90s, 2m."),
+    click.option(
+        "--speculate/--no-speculate", default=None, help="Try slow tasks a second time on idle workers (the default)."
+    ),
     click.option("--seed", type=int, metavar="N", help="Seed of all randomness."),
     click.option("--on-error", type=click.Choice(["fail"]), expose_value=False, help="What a bad record does."),
     click.option("--run-dir", metavar="DIR", help="Directory of the run; the cache unless given."),

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 OnProgress = Callable[[int, int, int], None]
 """Called with rows and bytes done so far, and bytes of memory held now."""
 
+INTERPRETER = 90 << 20
+"""Bytes that a worker holds when it begins."""
+
+KERNEL_SHARE = 0.7
+"""Part of the rest after which DuckDB spills."""
+
+LEAST_FOR_KERNEL = 32 << 20
+"""DuckDB does not work with less."""
+
 SIGN_SECONDS = 0.1
 """Signs of life are at least this far apart."""
 
@@ -59,7 +68,7 @@ class ActiveAttempt:
         """The worker's DuckDB connection; the same all through the attempt, closed when it ends."""
         if self._cursor is None:
             Path(self._spill).parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes only the last level
-            self._cursor = lend_connection(self.spec.threads, self.spec.memory, self._spill)
+            self._cursor = lend_connection(self.spec.threads, _for_kernel(self.spec.memory), self._spill)
         return self._cursor
 
     @contextmanager
@@ -196,6 +205,11 @@ class ActiveAttempt:
             directory, _, name = output.path.rpartition("/")
             return open_store(directory or "/").get(name)
         return open_store(self.spec.root).get(output.path)
+
+
+def _for_kernel(memory: int | None) -> int | None:
+    """What DuckDB may use of a worker's memory: not what the interpreter, libraries, and batches on their way hold."""
+    return None if memory is None else max(LEAST_FOR_KERNEL, int((memory - INTERPRETER) * KERNEL_SHARE))
 
 
 def _is_absolute(path: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as a number close to 2^63
 
 
@@ -43,15 +44,17 @@ def usable_memory() -> int:
     return max(0, min([_free_memory(), *_memory_left()]))
 
 
-def resident_memory() -> int:
-    """Bytes of physical memory that this process holds now."""
+def resident_memory(pid: int | None = None) -> int:
+    """Bytes of physical memory that this process, or another one, holds now; 0 where that one is gone."""
     try:
-        with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
+        with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * _PAGE
+    except (OSError, IndexError):
+        if sys.platform == "linux":
+            return 0
         import psutil
 
-        return int(psutil.Process().memory_info().rss)
+        return int(psutil.Process(pid).memory_info().rss)
 
 
 def peak_memory() -> int:

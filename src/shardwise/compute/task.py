@@ -50,7 +50,7 @@ class TaskSpec:
     inputs: tuple[Output, ...] = ()  # committed outputs it reads, in order of position
     root: str = ""  # of the run directory, which inputs' paths are relative to; empty without one
     threads: int = 1  # that native libraries may use
-    memory: int | None = None  # bytes it should stay under
+    memory: int | None = None  # bytes that its worker, and what it starts, may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class Failure:
     ``kind``: ``exception`` (the function raised), ``input`` (the data is wrong: never retried), ``crash`` (the worker
     died), ``timeout``, ``memory``, ``storage`` (disk full, permission), ``engine`` (the slot went away: free of
     charge), ``internal``.
-    ``code``: code of the error's type in the tree where it was one of ours.
+    ``code``: code of the error's type in the tree where it was one of ours. ``used``: bytes of memory that the worker
+    held when it ran out of it; 0: nobody knows.
     """
 
     kind: str
@@ -85,6 +86,7 @@ class Failure:
     fix: str = ""
     traceback: str = ""
     code: str = ""
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)

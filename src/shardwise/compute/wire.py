@@ -8,6 +8,7 @@ PROGRAM  driver to worker   one line of JSON (`Parcel`), then the pickled progra
 TASK     driver to worker   JSON of ``TaskSpec``
 PROGRESS worker to driver   attempt, rows, bytes, memory as four unsigned 64-bit integers
 OUTCOME  worker to driver   JSON of ``Outcome``
+OUTGREW  worker to driver   memory that it holds and that it may use, two integers; it ends itself then
 ======== ================== =========================================================================
 """
 
@@ -16,10 +17,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-HELLO, PROGRAM, TASK, PROGRESS, OUTCOME = range(1, 6)
+HELLO, PROGRAM, TASK, PROGRESS, OUTCOME, OUTGREW = range(1, 7)
 
 HEADER = struct.Struct("!QB")
 PROGRESS_PAYLOAD = struct.Struct("!QQQQ")
+OUTGREW_PAYLOAD = struct.Struct("!QQ")
 
 
 @dataclass(frozen=True, slots=True)

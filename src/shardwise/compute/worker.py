@@ -21,12 +21,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import NoReturn
 
 from shardwise import records
 from shardwise.compute import wire
 from shardwise.compute.execute import PickledProgram, execute
+from shardwise.compute.footprint import Footprint, Relatives, trim
 from shardwise.compute.logs import Logs
 from shardwise.compute.machine import forget_peak_memory, resident_memory, usable_memory
 from shardwise.compute.program import Attempt
@@ -35,6 +37,21 @@ from shardwise.errors import InternalError
 
 PULSE_SECONDS = 1.0
 """How often a worker that is busy says that it lives, and looks for its parent."""
+
+LOOK_SECONDS = 0.05
+"""How often it looks how much memory it holds, where it may not use more than so much."""
+
+RELATIVES_SECONDS = 0.25
+"""How often it looks for processes that its function started."""
+
+TRIM_SHARE = 0.8
+"""Before it holds more than this share of what it may, it gives back what was freed."""
+
+TRIM_SECONDS = 0.5
+"""But not more often than this."""
+
+KEPT = 64 << 20
+"""Between attempts, what is held beyond what was held at first is given back where it is more than this."""
 
 PRINTED_BYTES = 64 << 20
 """What an attempt prints beyond this is thrown away while it runs, so that it cannot fill the disk."""
@@ -62,7 +79,8 @@ class Worker:
     """One conversation with a driver, which never waits for a busy worker to take what it sends.
 
     The main thread reads a task, executes it, answers. A second thread only watches: it notices the end of the socket
-    in the middle of an attempt, and shows signs of life.
+    in the middle of an attempt, shows signs of life, and ends the process when it holds more memory than it may (a
+    function in C that never lets another thread run hinders it; whoever started a worker on its own host watches too).
     """
 
     def __init__(self, connection: socket.socket, parent: int, printed: Printed) -> None:
@@ -73,6 +91,11 @@ class Worker:
         self._pid = os.getpid()
         self._sending = threading.Lock()
         self._pulse: tuple[int, int, int] | None = None  # attempt, rows, bytes; None between attempts
+        self._footprint = Footprint(self._pid)
+        self._relatives = Relatives()
+        self._allowed: int | None = None  # bytes of memory, for the attempt under way
+        self._kept = 0
+        self._last_trim = 0.0
 
     def work(self) -> NoReturn:
         """Say hello, then execute what comes."""
@@ -96,12 +119,17 @@ class Worker:
 
     def _attempt(self, spec: TaskSpec) -> None:
         forget_peak_memory()
+        self._kept = self._kept or resident_memory()
         self._pulse = (spec.attempt, 0, 0)
+        self._allowed = spec.memory
         outcome = execute(spec, self._programs.get(spec.program, _Unknown()), self._tell, capture=False)
         if os.getpid() != self._pid:  # the function forked, and this is the child
             os._exit(0)
         outcome = dataclasses.replace(outcome, logs=self._printed.take())
         payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
+        self._allowed = None
+        if resident_memory() > self._kept + KEPT:
+            trim()
         with self._sending:
             self._pulse = None
         self._send(wire.OUTCOME, payload)
@@ -139,9 +167,30 @@ class Worker:
     def _watch(self) -> None:
         hang_up = select.poll()
         hang_up.register(self._connection, 0)  # POLLHUP comes unasked; data is the main thread's
-        while not hang_up.poll(PULSE_SECONDS * 1000):
-            self._beat()
+        next_beat = next_search = time.monotonic()
+        while not hang_up.poll(LOOK_SECONDS * 1000):
+            now = time.monotonic()
+            if self._allowed is not None:
+                if now >= next_search:
+                    next_search = now + RELATIVES_SECONDS
+                    self._relatives.find([self._footprint])
+                self._look(self._allowed, now)
+            if now >= next_beat:
+                next_beat = now + PULSE_SECONDS
+                self._beat()
         end()
+
+    def _look(self, allowed: int, now: float) -> None:
+        """Give freed memory back when little is left; end when too much is held all the same."""
+        threshold = int(allowed * TRIM_SHARE)
+        held = self._footprint.held(threshold)
+        if held > threshold and now >= self._last_trim + TRIM_SECONDS:
+            self._last_trim = now
+            trim()
+            held = self._footprint.held(allowed)
+        if held > allowed and self._allowed is not None and self._sending.acquire(timeout=1.0):
+            self._write(wire.OUTGREW, wire.OUTGREW_PAYLOAD.pack(held, allowed))
+            end()
 
     def _beat(self) -> None:
         if os.getppid() != self._parent:

@@ -50,8 +50,8 @@ class InlineEngine:
         self._programs.setdefault(ref, PickledProgram(blob))
         return ref
 
-    def send(self, slot: int, task: bytes) -> None:
-        """Keep the task for ``wait``."""
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
+        """Keep the task for ``wait``. Nobody watches its memory."""
         if slot == self._slot:
             self._task = task
 

@@ -9,6 +9,7 @@ import time
 
 from shardwise import records
 from shardwise.compute import wire
+from shardwise.engines.memory_watch import MemoryWatch
 from shardwise.engines.process import WorkerProcess, module_path
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.errors import EngineError
@@ -48,6 +49,7 @@ class LocalEngine:
         self._selector: selectors.BaseSelector | None = None
         self._events: list[EngineEvent] = []
         self._stillborn = 0
+        self._memory = MemoryWatch()
 
     def open(self, want: Want) -> None:
         """Start the workers, all at once."""
@@ -65,7 +67,7 @@ class LocalEngine:
             self._programs.append((records.to_json(parcel).encode() + b"\n", blob))
         return ref
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Hand a task to a slot's worker, after the programs that it has not got."""
         worker = self._slots.get(slot)
         if worker is None or worker.killed:
@@ -73,6 +75,8 @@ class LocalEngine:
         for parcel, blob in self._programs[self._known[slot] :]:
             worker.post(wire.PROGRAM, parcel, blob)
         self._known[slot] = len(self._programs)
+        if memory is not None:
+            self._memory.begin(slot, worker, memory)
         worker.post(wire.TASK, task)
         self._watch(slot, worker)
 
@@ -106,6 +110,7 @@ class LocalEngine:
             worker.kill()
         for slot in list(self._slots):
             self._bury(slot)
+        self._memory.close()
         self._selector.close()
         self._selector = None
         self._events.clear()
@@ -155,11 +160,14 @@ class LocalEngine:
             if kind == wire.HELLO:
                 worker.greeted = True
                 self._stillborn = 0
-            if not worker.killed:
+            if kind == wire.OUTGREW:
+                worker.outgrew = worker.outgrew or wire.OUTGREW_PAYLOAD.unpack(payload)
+            elif not worker.killed:
                 self._events.append(self._translate(slot, kind, payload))
 
     def _translate(self, slot: int, kind: int, payload: bytes) -> EngineEvent:
         if kind == wire.OUTCOME:
+            self._memory.end(slot)
             return Finished(slot, payload)
         if kind == wire.PROGRESS:
             return Progress(slot, *wire.PROGRESS_PAYLOAD.unpack(payload))
@@ -168,10 +176,11 @@ class LocalEngine:
 
     def _replace(self, slot: int) -> None:
         """Bury a dead worker, say so, and start another."""
-        greeted = self._slots[slot].greeted
+        worker = self._slots[slot]
         kind, reason = self._bury(slot)
-        if greeted:
-            self._events.append(SlotDown(slot, kind, reason))
+        if worker.greeted:
+            used = worker.outgrew[0] if worker.outgrew and kind == "memory" else 0
+            self._events.append(SlotDown(slot, kind, reason, used))
         else:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
@@ -183,6 +192,7 @@ class LocalEngine:
 
     def _bury(self, slot: int) -> tuple[str, str]:
         assert self._selector is not None
+        self._memory.end(slot)  # before its number may be another process's
         worker = self._slots.pop(slot)
         del self._known[slot]
         with contextlib.suppress(KeyError):

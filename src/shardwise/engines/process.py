@@ -20,6 +20,7 @@ from shardwise.compute import wire
 from shardwise.compute.connection import spill_directory
 from shardwise.compute.machine import oom_kills
 from shardwise.errors import EngineError
+from shardwise.sizes import format_size
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",  # OpenMP; PyArrow's compute threads too
@@ -67,6 +68,7 @@ class WorkerProcess:
         self.killed = False
         self.greeted = False
         self.hung_up = False
+        self.outgrew: tuple[int, int] | None = None  # memory that it held and that it might use, if it ends for that
         self._outbox: deque[memoryview] = deque()
         self._inbox = wire.Inbox()
         self._oom_kills = oom_kills()
@@ -160,6 +162,11 @@ class WorkerProcess:
         self.killed = True
         self._signal_group()
 
+    def stop_for_memory(self, held: int, allowed: int) -> None:
+        """Kill it, and what it started, now: it holds more memory than it may. Any thread may call this."""
+        self.outgrew = self.outgrew or (held, allowed)
+        self._signal_group()
+
     def bury(self) -> tuple[str, str]:
         """Make sure that it has ended, remove what it left, and say how it died: (kind, reason) as in ``SlotDown``."""
         if self.hung_up and not self.killed:
@@ -197,6 +204,9 @@ class WorkerProcess:
         who = f"worker process {self._process.pid}"
         if self.killed:
             return "killed", f"{who} was killed by the driver"
+        if self.outgrew is not None and status == -signal.SIGKILL:
+            held, allowed = map(format_size, self.outgrew)
+            return "memory", f"{who} was stopped at our ceiling: it used {held} where {allowed} were allowed"
         if status == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
             return "memory", f"{who} was killed by the kernel (SIGKILL) because memory ran out"
         if status == -signal.SIGKILL:

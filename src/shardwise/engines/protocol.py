@@ -29,11 +29,13 @@ class SlotUp:
 @dataclass(frozen=True, slots=True)
 class SlotDown:
     """A worker is gone, whatever it was doing. ``kind``: ``crash``, ``memory``, ``killed`` (by our ``kill``),
-    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer."""
+    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer, our own ceiling.
+    ``used``: bytes of memory it held when it was stopped for them; 0: nobody knows."""
 
     slot: int
     kind: str
     reason: str
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,11 @@ class Engine(Protocol):
         """Give all workers, present and to come, a blob (a program); returns its reference. It travels once per
         worker, before the first task that names it."""
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Start an attempt (a JSON record of ``TaskSpec``) on a slot that has none under way. Never blocks long; a
-        slot that is gone is not an error here: ``SlotDown`` tells."""
+        slot that is gone is not an error here: ``SlotDown`` tells. ``memory``, the same as in the record: a worker
+        that holds more bytes before it has answered, together with all that it started, is killed at once, and its
+        ``SlotDown`` is of kind ``memory``."""
 
     def kill(self, slot: int) -> None:
         """Kill the worker of a slot now. ``SlotDown`` follows, and a fresh ``SlotUp`` with another number unless the

@@ -16,8 +16,14 @@ from shardwise.engines.protocol import EngineEvent, Finished, SlotDown, SlotUp, 
 from shardwise.errors import EngineError
 from shardwise.records import from_json, to_json
 
+RAISING = 0.3
+"""Part of the attempts without enough memory that raise MemoryError, so that their worker lives on."""
+
 Costs = Callable[[TaskSpec], float]
 """How many seconds an attempt takes."""
+
+Needs = Callable[[TaskSpec], int]
+"""How many bytes of memory an attempt takes."""
 
 Outputs = Callable[[TaskSpec], tuple[Output, ...]]
 """What an attempt that succeeds has to show for it."""
@@ -78,6 +84,11 @@ def one_second(spec: TaskSpec) -> float:
     return 1.0
 
 
+def no_memory(spec: TaskSpec) -> int:
+    """Needs of a world where memory never runs out."""
+    return 0
+
+
 def nothing(spec: TaskSpec) -> tuple[Output, ...]:
     """Outputs of a world where nobody looks at them."""
     return ()
@@ -94,6 +105,9 @@ class SimulatedEngine:
         Of all chance.
     costs : callable, optional
         Seconds that an attempt takes; one second by default.
+    needs : callable, optional
+        Bytes of memory that an attempt takes; none by default. One that takes more than ``TaskSpec.memory`` fails
+        half-way: most lose their worker, some raise.
     faults : Faults, optional
         What goes wrong; nothing by default.
     outputs : callable, optional
@@ -120,11 +134,13 @@ class SimulatedEngine:
         costs: Costs = one_second,
         faults: Faults | None = None,
         outputs: Outputs = nothing,
+        needs: Needs = no_memory,
     ) -> None:
         self._most = slots
         self._costs = costs
         self._faults = faults or Faults()
         self._outputs = outputs
+        self._needs = needs
         self._chance = Random(seed)
         self._now = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None] | EngineEvent]] = []  # heap; the int keeps its order
@@ -153,7 +169,7 @@ class SimulatedEngine:
         self._blobs.append(blob)
         return f"blob-{len(self._blobs) - 1}"
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Start an attempt; how it will end is drawn now."""
         if slot not in self._alive:
             return
@@ -163,6 +179,11 @@ class SimulatedEngine:
         self._alive[slot] = spec.attempt
         fate = self._faults.fate(self._chance)
         seconds = self._costs(spec)
+        if spec.memory is not None and self._needs(spec) > spec.memory:
+            fate = "memory"
+            if self._chance.random() < RAISING:
+                self._later(seconds / 2, lambda: self._finish(slot, spec, fate, seconds / 2))
+                return
         if fate in ("crash", "memory", "engine"):
             self._later(
                 seconds / 2, lambda: self._die(slot, fate, f"simulated {fate} in task {spec.task}", spec.attempt)
@@ -243,5 +264,6 @@ class SimulatedEngine:
         self._alive[slot] = None
         failure = Failure(fate, "Simulated", f"simulated {fate} in task {spec.task}") if fate else None
         outputs = () if failure else self._outputs(spec)
-        outcome = Outcome(spec.task, spec.attempt, outputs, failure, Metrics(seconds=seconds))
+        metrics = Metrics(seconds=seconds, peak_memory=self._needs(spec))
+        outcome = Outcome(spec.task, spec.attempt, outputs, failure, metrics)
         self._tell(Finished(slot, to_json(outcome).encode()))

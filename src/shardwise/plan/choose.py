@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.registry import parse_engine
 from shardwise.errors import UsageError
-from shardwise.plan.memory import WORKER_BASE, projected
+from shardwise.plan.memory import projected, share
 from shardwise.plan.shards import Weights
 from shardwise.plan.work import CollectTo, Work
 from shardwise.sizes import format_size
@@ -48,18 +48,20 @@ def choose(
         The memory allowed is less than one worker needs.
     """
     reasons: list[str] = []
-    name, slots = _engine(work, engine, workers, end, reasons)
+    name, slots = _engine(work, engine, workers, end, reasons, watched=memory is not None)
     if memory is not None:
         slots = _fitting(work, name, slots, memory, reasons)
     cores = usable_cores()
     threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)
     target = _target(work, slots, shard_size, reasons)
-    each = None if memory is None else max(memory - (WORKER_BASE if name != "inline" else 0), WORKER_BASE) // slots
+    each = memory if name == "inline" else share(memory, slots)
     url = name if name == "inline" else f"{name}:{slots}"
     return Choice(url, slots, threads, target, each, tuple(reasons))
 
 
-def _engine(work: Work, engine: str, workers: int | None, end: int, reasons: list[str]) -> tuple[str, int]:
+def _engine(
+    work: Work, engine: str, workers: int | None, end: int, reasons: list[str], watched: bool
+) -> tuple[str, int]:
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers}", "give at least 1")
     if engine != "auto":
@@ -72,10 +74,10 @@ def _engine(work: Work, engine: str, workers: int | None, end: int, reasons: lis
     if not work.pipeline.has_functions:
         reasons.append("inline: everything runs in native kernels, which use all threads of this process")
         return "inline", 1
-    if cores == 1 or end <= 1:
+    if (cores == 1 or end <= 1) and not watched:  # inline, nothing can stop a function that takes too much memory
         reasons.append(f"inline: {'one core' if cores == 1 else 'one batch'}, so a second process would only wait")
         return "inline", 1
-    slots = min(cores, end)
+    slots = max(1, min(cores, end))
     reasons.append(f"local: Python functions hold a core each, so {slots} processes work side by side")
     return "local", slots
 

@@ -33,7 +33,7 @@ class Done(Protocol):
 
 def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     """One task that settles schemas. Returns the graph and the task's id."""
-    graph = Graph()
+    graph = Graph(fragments=pipeline.source.fragments)
     graph.stage("settle", SettleProgram(pipeline))
     for commit in done.committed("settle"):
         return graph, graph.committed("settle", commit)
@@ -42,19 +42,19 @@ def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
 
 def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph, list[int]]:
     """A task per shard that collects or writes. Returns the graph and the ids in order of position."""
-    graph = Graph()
+    graph = Graph(fragments=work.pipeline.source.fragments)
     target = work.target
     if isinstance(target, WriteTo):
         program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
         stage = graph.stage("write", program, target.directory)
     else:
         stage = graph.stage("collect", CollectProgram(work.pipeline))
-    return graph, _shards(graph, stage, end, done, cutter)
+    return graph, _shards(graph, stage, end, done, cutter, work.part_batches)
 
 
 def aggregate_graph(work: Work, aggregation: Aggregation, end: int, done: Done, cutter: Cutter) -> tuple[Graph, int]:
     """A tree: partial states of shards, merges of ``FAN_IN``, one finish. Returns the graph and the finish's id."""
-    graph = Graph()
+    graph = Graph(fragments=work.pipeline.source.fragments)
     graph.stage("partial", PartialProgram(work.pipeline, aggregation))
     graph.stage("merge", MergeProgram(aggregation), tree=True)
     graph.stage("finish", FinishProgram(aggregation), tree=True)
@@ -75,9 +75,9 @@ def _merge(graph: Graph, nodes: list[int], done: Done) -> int:
     return graph.task("merge", first, last, tuple(nodes))
 
 
-def _shards(graph: Graph, stage: str, end: int, done: Done, cutter: Cutter) -> list[int]:
+def _shards(graph: Graph, stage: str, end: int, done: Done, cutter: Cutter, unit: int = 1) -> list[int]:
     commits = [c for c in done.committed(stage) if c.first < end]
     ids = {c.first: graph.committed(stage, c) for c in commits}
     for first, last in cutter(gaps([(c.first, c.last) for c in commits], end)):
-        ids[first] = graph.task(stage, first, last)
+        ids[first] = graph.task(stage, first, last, unit=unit)
     return [ids[first] for first in sorted(ids)]

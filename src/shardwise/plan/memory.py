@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from shardwise.compute.machine import usable_memory
 from shardwise.plan.work import CollectTo, Work
-
-WORKER_BASE = 90 << 20
-"""Bytes of a worker that has imported DuckDB, NumPy and PyArrow and done nothing yet."""
+from shardwise.run.policies import WORKER_BASE
 
 DRIVER_BASE = 120 << 20
 """Bytes of the driver, in the same way."""
@@ -20,6 +19,12 @@ TEXT_BYTES = 24
 
 ITEM_BYTES = 1024
 """Bytes of a Python item, where nobody knows better."""
+
+USABLE_SHARE = 0.8
+"""Part of the machine's memory that is free at the start that a run takes, where nobody says how much it may."""
+
+LEAST_SHARE = 2 * WORKER_BASE
+"""No worker's ceiling is lower, unless the person allows less."""
 
 COPIES = 3
 """A batch as read, as the function sees it, and as it came out."""
@@ -59,3 +64,23 @@ def projected(work: Work, engine: str, slots: int) -> int:
         result = known if None not in rows else sum(f.size or 0 for f in source.fragments)
     workers = held if engine == "inline" else slots * (WORKER_BASE + held)
     return DRIVER_BASE + workers + result
+
+
+def share(memory: int | None, slots: int) -> int:
+    """Bytes that each of several workers on a host may use: its ceiling.
+
+    Parameters
+    ----------
+    memory : int or None
+        That all processes may use together, the driver's included; None: as the machine allows.
+    slots : int
+        Workers.
+
+    Examples
+    --------
+    >>> share(1 << 30, 4) == ((1 << 30) - DRIVER_BASE) // 4
+    True
+    """
+    if memory is None:
+        return max(LEAST_SHARE, int(usable_memory() * USABLE_SHARE - DRIVER_BASE) // slots)
+    return max(memory - DRIVER_BASE, WORKER_BASE) // slots

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Literal
 
 from shardwise.errors import UsageError
@@ -199,6 +199,10 @@ class Progress:
             self._draw()
         else:
             self._maybe_line(now, share)
+
+    def more_tasks(self, more: int) -> None:
+        """There are so many tasks more, for the same work."""
+        self._standing = replace(self._standing, total=self._standing.total + more)
 
     def message(self, line: str) -> None:
         """Print a line of its own; a bar moves below it."""

@@ -33,7 +33,7 @@ class ProgressWatcher:
         self._clock = clock
         self._weights: dict[tuple[str, int, int], float] = {}
         self._readers: set[str] = set()
-        self.done = self.rows = self.bytes = self.retries = 0
+        self.done = self.rows = self.bytes = self.retries = self.splits = self.backups = 0
         self.work = 0.0
 
     def started(self, graph: Graph, slots: int) -> None:
@@ -78,6 +78,21 @@ class ProgressWatcher:
         name = f"{task.stage} {task.first}-{task.last}"
         first = failure.message.strip().splitlines()[0] if failure.message.strip() else failure.kind
         self._progress.message(f"retrying task {name}: {failure.type}: {first}")
+
+    def split(self, task: Task, halves: Sequence[Task], failure: Failure) -> None:
+        """Say which task ran out of memory, and that its halves take its place."""
+        self.splits += 1
+        for half in halves:  # readers of the source: only they are split
+            self._weights[half.stage, half.first, half.last] = float(half.last - half.first)
+        self._progress.more_tasks(len(halves) - 1)
+        into = " and ".join(f"{half.first}-{half.last}" for half in halves)
+        self._progress.message(f"task {task.stage} {task.first}-{task.last} ran out of memory: split into {into}")
+
+    def speculated(self, task: Task) -> None:
+        """Say which task is slow."""
+        self.backups += 1
+        name = f"{task.stage} {task.first}-{task.last}"
+        self._progress.message(f"task {name} takes long: trying it a second time on an idle worker")
 
     def draining(self, running: int) -> None:
         """Answer the first Ctrl-C."""

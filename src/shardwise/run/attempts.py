@@ -15,6 +15,8 @@ class Running:
     attempt: int
     slot: int
     since: float
+    shares: int = 1
+    backup: bool = False
 
 
 class Attempts:
@@ -28,15 +30,31 @@ class Attempts:
 
     def __init__(self, first: int) -> None:
         self.running: dict[int, Running] = {}
+        self.rivals: dict[int, list[Running]] = {}  # those that are running, by task
         self.committing: dict[int, int] = {}  # and for which task
         self.kept: set[int] = set()
         self._first = self._next = first
 
-    def begin(self, task: int, slot: int, now: float) -> Running:
-        """Give out a number that was never used."""
-        running = self.running[self._next] = Running(task, self._next, slot, now)
+    def begin(self, task: int, slot: int, now: float, shares: int = 1) -> Running:
+        """Give out a number that was never used. A backup is what a second one beside a first one is."""
+        rivals = self.rivals.setdefault(task, [])
+        running = self.running[self._next] = Running(task, self._next, slot, now, shares, backup=bool(rivals))
+        rivals.append(running)
         self._next += 1
         return running
+
+    def end(self, attempt: int) -> Running | None:
+        """Take an attempt off the list of those running, if it is on it."""
+        running = self.running.pop(attempt, None)
+        if running is not None:
+            self.rivals[running.task].remove(running)
+            if not self.rivals[running.task]:
+                del self.rivals[running.task]
+        return running
+
+    def of(self, task: int) -> tuple[Running, ...]:
+        """Those of a task that are running: two at most."""
+        return tuple(self.rivals.get(task, ()))
 
     def end_commit(self, attempt: int) -> int:
         """Take an attempt off the list of those being committed; gives its task."""
@@ -53,5 +71,7 @@ class Attempts:
         numbers = [*self.running, *self.committing, *self.kept]
         if len(set(numbers)) < len(numbers):
             raise InternalError("an attempt is kept in two places")
+        if sorted(at.attempt for rivals in self.rivals.values() for at in rivals) != sorted(self.running):
+            raise InternalError(f"attempts {sorted(self.running)} are running, but by task they are {self.rivals}")
         if any(not self._first <= number < self._next for number in numbers):
             raise InternalError("an attempt has a number that was not given out")

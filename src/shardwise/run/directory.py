@@ -159,8 +159,8 @@ class RunDirectory(RunView):
         return [places.with_paths(c, self._history.bases[c.attempt]) for c in standing if c is not None]
 
     def discard(self, attempt: int) -> None:
-        """Delete what an attempt wrote that will not be committed."""
-        self._places().delete_attempt(attempt, self._bases.pop(attempt, ""))
+        """Delete what an attempt wrote that will not be committed. It may still be writing: then say it again."""
+        self._places().delete_attempt(attempt, self._bases.get(attempt, ""))
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         """Keep a line about the run: a plan, a retry, ``failed`` ..."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from shardwise import errors, records
 from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
 from shardwise.engines import protocol
 from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
-from shardwise.run import messages
+from shardwise.run import messages, policies
 from shardwise.run.commits import Commit
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.scheduler import Scheduler
+from shardwise.run.too_large import too_large
 
 if TYPE_CHECKING:
     from shardwise.run.graph import Graph
@@ -72,6 +73,12 @@ class Watcher(Protocol):
     def retried(self, task: messages.Task, failure: Failure) -> None:
         """A task will be tried again."""
 
+    def split(self, task: messages.Task, halves: Sequence[messages.Task], failure: Failure) -> None:
+        """A task ran out of memory, and others take its place."""
+
+    def speculated(self, task: messages.Task) -> None:
+        """A second attempt at a task was started beside a slow one."""
+
     def draining(self, running: int) -> None:
         """The first Ctrl-C came."""
 
@@ -82,6 +89,7 @@ class _Flight:
 
     task: messages.Task
     slot: int
+    backup: bool = False
     outcome: Outcome | None = None
 
 
@@ -99,6 +107,10 @@ class Driver:
         Retries and time-outs.
     watcher : Watcher
         Who is told.
+    memory : int, optional
+        Bytes of one share of a host's memory: what a worker may use.
+    allowed : int, optional
+        Bytes that the person allowed for all processes of a host together, for messages.
     """
 
     engine: protocol.Engine
@@ -107,9 +119,11 @@ class Driver:
     watcher: Watcher
     threads: int = 1
     memory: int | None = None
+    allowed: int | None = None
     clock: Callable[[], float] = time.monotonic
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
+    _dying: dict[int, list[int]] = field(default_factory=dict)  # discarded attempts that may still write, by slot
 
     def run(self, graph: Graph) -> dict[int, Commit]:
         """Carry out a graph; returns the commit of every task, by id.
@@ -128,12 +142,30 @@ class Driver:
                 stop = round_.until_stop()
             finally:
                 self._last_attempt = max([first, *round_.attempts])
+                round_.note_backups()
         if stop.how == "failed":
             assert stop.failure is not None
-            raise to_error(stop.failure, None if stop.task is None else graph.tasks[stop.task])
+            raise self._error(stop.failure, None if stop.task is None else graph.tasks[stop.task], graph)
         if stop.how == "drained":
             raise Interrupted("interrupted; what was committed stays", "run the same command again to go on from here")
         return round_.commits
+
+    def close(self) -> None:
+        """Take the slots back; nothing of attempts that were cancelled is left."""
+        self.engine.close()
+        for slot in list(self._dying):
+            self.bury(slot)
+
+    def bury(self, slot: int) -> None:
+        """A worker has ended: now nobody writes what was discarded before."""
+        for attempt in self._dying.pop(slot, ()):
+            self.ledger.discard(attempt)
+
+    def _error(self, failure: Failure, task: messages.Task | None, graph: Graph) -> ShardwiseError:
+        if failure.kind == "memory" and task is not None and self.memory is not None:
+            most = policies.ceiling(self.memory, self.budgets.shares)
+            failure = too_large(failure, task, graph.fragments, most, self.allowed)
+        return to_error(failure, task)
 
 
 class _Round:
@@ -146,6 +178,7 @@ class _Round:
         self.interrupts = interrupts
         self.commits: dict[int, Commit] = dict(graph.done)
         self.attempts: set[int] = set()
+        self.backups = self.backups_that_won = 0
         self.programs: dict[str, str] = {}
         self.flights: dict[int, _Flight] = {}
         self.gathering: list[int] = []
@@ -197,9 +230,10 @@ class _Round:
             case protocol.SlotUp(slot, host):
                 self.driver._slots[slot] = event
                 return [messages.SlotAdded(now, slot, host)]
-            case protocol.SlotDown(slot, kind, reason):
+            case protocol.SlotDown(slot, kind, reason, used):
                 self.driver._slots.pop(slot, None)
-                return [messages.SlotLost(now, slot, kind, reason)]
+                self.driver.bury(slot)
+                return [messages.SlotLost(now, slot, kind, reason, used)]
             case protocol.Finished(slot, raw):
                 return self._finished(now, slot, records.from_json(Outcome, raw))
         return []
@@ -210,19 +244,23 @@ class _Round:
             return []
         if outcome.logs:
             self.driver.ledger.append_logs(_name(flight.task), outcome.attempt, outcome.logs)
+        peak = outcome.metrics.peak_memory
         if outcome.failure is not None:
             del self.flights[outcome.attempt]
-            return [messages.Failed(now, slot, outcome.attempt, outcome.failure)]
+            failure = outcome.failure if outcome.failure.kind != "memory" else replace(outcome.failure, used=peak)
+            return [messages.Failed(now, slot, outcome.attempt, failure)]
         flight.outcome = outcome
-        return [messages.Succeeded(now, slot, outcome.attempt)]
+        share, most = self.driver.memory, self.driver.budgets.shares
+        shares = policies.shares_for(peak, share, most) if share and peak else 0
+        return [messages.Succeeded(now, slot, outcome.attempt, shares)]
 
     # --- obeying ---------------------------------------------------------------------------------------------------
 
     def _obey(self, commands: Sequence[messages.Command]) -> None:
         for command in commands:
             match command:
-                case messages.Start(task, attempt, slot):
-                    self._start(self.graph.tasks[task], attempt, slot)
+                case messages.Start():
+                    self._start(self.graph.tasks[command.task], command)
                 case messages.Kill(slot, _):
                     self.driver.engine.kill(slot)
                 case messages.Commit(_, attempt):
@@ -230,42 +268,65 @@ class _Round:
                         self.gathering_since = self.driver.clock()
                     self.gathering.append(attempt)
                 case messages.Discard(attempt):
-                    self.flights.pop(attempt, None)
-                    self.driver.ledger.discard(attempt)
+                    self._discard(attempt)
                 case messages.Retry(task, attempt, failure):
                     self.flights.pop(attempt, None)
                     self.driver.watcher.retried(self.graph.tasks[task], failure)
                     self.driver.ledger.note("retry", {"task": _name(self.graph.tasks[task]), **records.plain(failure)})
+                case messages.Split(task, attempt, failure, halves):
+                    self.graph.split(task, halves)
+                    self._note_split(self.graph.tasks[task], halves, failure)
                 case messages.Wake(at):
                     self.wake_at = at
                 case messages.Stop():
                     self.stop = command
 
-    def _start(self, task: messages.Task, attempt: int, slot: int) -> None:
+    def _start(self, task: messages.Task, start: messages.Start) -> None:
         driver = self.driver
         stage = self.graph.stages[task.stage]
         if task.stage not in self.programs:
             self.programs[task.stage] = driver.engine.put(dump_program(stage.program))
-        self.attempts.add(attempt)
-        self.flights[attempt] = _Flight(task, slot)
+        self.attempts.add(start.attempt)
+        self.flights[start.attempt] = _Flight(task, start.slot, start.backup)
+        if start.backup:
+            self.backups += 1
+            driver.watcher.speculated(task)
         spec = TaskSpec(
             run=driver.ledger.id,
             stage=task.stage,
             task=task.id,
-            attempt=attempt,
+            attempt=start.attempt,
             program=self.programs[task.stage],
             first=task.first,
             last=task.last,
-            directory=driver.ledger.attempt_directory(attempt, stage.output or None),
+            directory=driver.ledger.attempt_directory(start.attempt, stage.output or None),
             inputs=tuple(itertools.chain.from_iterable(self._outputs(need) for need in task.needs)),
             root=driver.ledger.url,
             threads=driver.threads,
-            memory=driver.memory,
+            memory=None if driver.memory is None else policies.ceiling(driver.memory, start.shares),
         )
-        driver.engine.send(slot, records.to_json(spec).encode())
+        driver.engine.send(start.slot, records.to_json(spec).encode(), spec.memory)
+
+    def _discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote; again when its worker has ended, if that may still be writing."""
+        flight = self.flights.pop(attempt, None)
+        self.driver.ledger.discard(attempt)
+        if flight is not None and flight.outcome is None and flight.slot in self.driver._slots:
+            self.driver._dying.setdefault(flight.slot, []).append(attempt)
+
+    def _note_split(self, task: messages.Task, halves: Sequence[messages.Task], failure: Failure) -> None:
+        self.driver.watcher.split(task, halves, failure)
+        into = [_name(half) for half in halves]
+        self.driver.ledger.note("split", {"task": _name(task), "into": into, **records.plain(failure)})
+
+    def note_backups(self) -> None:
+        """Keep how many second attempts were started beside slow ones, and how many of them were faster."""
+        if self.backups:
+            counts: dict[str, object] = {"started": self.backups, "won": self.backups_that_won}
+            self.driver.ledger.note("speculation", counts)
 
     def _outputs(self, task: int) -> tuple[Output, ...]:
-        return self.commits[task].outputs
+        return tuple(output for part in self.graph.parts(task) for output in self.commits[part].outputs)
 
     # --- committing ------------------------------------------------------------------------------------------------
 
@@ -289,7 +350,9 @@ class _Round:
             now = driver.clock()
             return [messages.CommitFailed(now, attempt, failure) for attempt in group]
         for commit in lasting:
-            self.commits[self.flights.pop(commit.attempt).task.id] = commit
+            flight = self.flights.pop(commit.attempt)
+            self.commits[flight.task.id] = commit
+            self.backups_that_won += flight.backup
         now = driver.clock()
         driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), lasting)
         return [messages.Committed(now, attempt) for attempt in group]

@@ -9,6 +9,7 @@ from shardwise.run.messages import Task
 
 if TYPE_CHECKING:
     from shardwise.compute.program import Program
+    from shardwise.data.source import Fragment
     from shardwise.run.commits import Commit
 
 
@@ -43,6 +44,8 @@ class Graph:
     stages: dict[str, Stage] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     done: dict[int, Commit] = field(default_factory=dict)
+    fragments: tuple[Fragment, ...] = ()  # of the source, for messages
+    halves: dict[int, tuple[int, ...]] = field(default_factory=dict)  # what took the place of tasks that were split
 
     def stage(self, name: str, program: Program, output: str = "", tree: bool = False) -> str:
         """Add a stage."""
@@ -53,10 +56,20 @@ class Graph:
         """The stage that the journal names when it commits a task."""
         return inner(task.stage, task.first, task.last) if self.stages[task.stage].tree else task.stage
 
-    def task(self, stage: str, first: int, last: int, needs: tuple[int, ...] = ()) -> int:
+    def task(self, stage: str, first: int, last: int, needs: tuple[int, ...] = (), unit: int = 0) -> int:
         """Add a task to be done; returns its id."""
-        self.tasks.append(Task(len(self.tasks), stage, first, last, needs))
+        self.tasks.append(Task(len(self.tasks), stage, first, last, needs, unit=unit))
         return len(self.tasks) - 1
+
+    def split(self, task: int, halves: tuple[Task, ...]) -> None:
+        """Put two tasks, whose ids follow all others, in the place of one."""
+        self.tasks += halves
+        self.halves[task] = tuple(half.id for half in halves)
+
+    def parts(self, task: int) -> tuple[int, ...]:
+        """The tasks that stand for a task now, in order of position: itself, unless it was split."""
+        halves = self.halves.get(task)
+        return (task,) if halves is None else tuple(part for half in halves for part in self.parts(half))
 
     def committed(self, stage: str, commit: Commit) -> int:
         """Add a task that an earlier driver committed; returns its id."""

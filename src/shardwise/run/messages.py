@@ -30,6 +30,8 @@ class Task:
         Ids of tasks whose committed outputs it reads, in order of position.
     done : bool
         Committed by an earlier driver; never started.
+    unit : int
+        It may be cut in two at ordinals that are multiples of this; 0: it cannot be cut.
     """
 
     id: int
@@ -38,6 +40,7 @@ class Task:
     last: int
     needs: tuple[int, ...] = ()
     done: bool = False
+    unit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,16 @@ class Budgets:
     """How often a task may be tried again, by what went wrong, and how long one attempt may take (seconds).
 
     ``crash=4``: the fifth crash of one task fails the run. Kinds count separately. ``input`` and ``internal`` are
-    never tried again; ``engine`` costs a task nothing (``policies.patience`` bounds it for the whole run).
+    never tried again; ``engine`` costs a task nothing (``policies.patience`` bounds it for the whole run), nor does
+    ``memory`` as long as the task can be cut in two or claim more of its host's memory.
+
+    Parameters
+    ----------
+    shares : int
+        Attempts side by side on one host that its memory is divided among. A task that ran out of memory claims
+        several shares, so that fewer run beside it.
+    speculate : bool
+        Try a task a second time, on an idle slot, while a first attempt takes much longer than those of its stage.
     """
 
     exception: int = 2
@@ -54,6 +66,8 @@ class Budgets:
     memory: int = 1
     storage: int = 2
     seconds: float | None = None
+    shares: int = 1
+    speculate: bool = True
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -70,21 +84,24 @@ class SlotAdded:
 
 @dataclass(frozen=True, slots=True)
 class SlotLost:
-    """A worker is gone; ``kind`` as in ``engines.protocol.SlotDown``."""
+    """A worker is gone; ``kind`` and ``used`` as in ``engines.protocol.SlotDown``."""
 
     now: float
     slot: int
     kind: str
     reason: str
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """An attempt finished; its outputs wait to be committed (or discarded)."""
+    """An attempt finished; its outputs wait to be committed (or discarded). ``shares``: so many shares of its host's
+    memory would have been enough; 0: nobody knows."""
 
     now: float
     slot: int
     attempt: int
+    shares: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +152,16 @@ Event = SlotAdded | SlotLost | Succeeded | Failed | Committed | CommitFailed | T
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Send this attempt at this task to this slot."""
+    """Send this attempt at this task to this slot.
+
+    ``shares``: of the memory of its host that it may use. ``backup``: a second attempt, while a first one is running.
+    """
 
     task: int
     attempt: int
     slot: int
+    shares: int = 1
+    backup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +198,17 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """This attempt ran out of memory; two new tasks, in order of position, take the place of its task: also among
+    the ``needs`` of those that read it."""
+
+    task: int
+    attempt: int
+    failure: Failure
+    halves: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Send a Tick at this time if nothing else happens before. Each answer of the scheduler takes back the last one."""
 
@@ -192,4 +225,4 @@ class Stop:
     failure: Failure | None = None
 
 
-Command = Start | Kill | Commit | Discard | Retry | Wake | Stop
+Command = Start | Kill | Commit | Discard | Retry | Split | Wake | Stop

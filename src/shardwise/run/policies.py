@@ -5,7 +5,7 @@ Small pure functions of records and numbers; each stands alone and can be argued
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shardwise.compute.task import Failure
 from shardwise.run.messages import Budgets, SlotLost
@@ -15,6 +15,21 @@ FIRST_STORAGE_REST = 1.0
 LONGEST_REST = 30.0
 LEAST_PATIENCE = 12
 ROUNDS_OF_PATIENCE = 3
+
+WORKER_BASE = 90 << 20
+"""Bytes of a worker that has imported DuckDB, NumPy and PyArrow and does nothing."""
+
+BACKUP_SHARE = 0.75
+"""A stage has stragglers once this share of its tasks has finished,"""
+
+BACKUP_FINISHED = 3
+"""and at least so many: fewer say nothing of how long the others should take."""
+
+BACKUP_FACTOR = 3.0
+"""A straggler has run for so many times the median"""
+
+BACKUP_SECONDS = 1.0
+"""and at least this long: a second attempt costs a worker's start when one of them is killed."""
 
 
 def allowance(budgets: Budgets, kind: str) -> int | None:
@@ -159,11 +174,113 @@ def blame(lost: SlotLost, overdue: float | None) -> Failure:
             return Failure("crash", "WorkerError", message, "look at the logs of the task", code="E400")
         case "memory":
             message = f"the worker ran out of memory ({where})"
-            fix = "make shards smaller, use fewer workers, or raise memory"
-            return Failure("memory", "WorkerError", message, fix, code="E400")
+            fix = "make batches smaller (batch_rows), or raise memory"
+            return Failure("memory", "WorkerError", message, fix, code="E400", used=lost.used)
         case _:
             message = f"the engine took the slot away ({where})"
             return Failure("engine", "EngineError", message, "run the same command again", code="E600")
+
+
+def middle(first: int, last: int, unit: int) -> int | None:
+    """Say where to cut a task that ran out of memory in two.
+
+    Parameters
+    ----------
+    first, last : int
+        The ordinals [first, last) it stands for.
+    unit : int
+        Cuts fall on multiples of this; 0: nowhere.
+
+    Returns
+    -------
+    int or None
+        Where the second half begins; None where the task is a single unit.
+
+    Examples
+    --------
+    >>> middle(0, 8, 1), middle(3, 6, 1), middle(3, 4, 1), middle(0, 8, 0)
+    (4, 4, None, None)
+    >>> middle(8, 29, 8), middle(8, 16, 8)
+    (16, None)
+    """
+    if not unit:
+        return None
+    units = range(first // unit + 1, -(-last // unit))  # multiples that lie inside
+    return units[(len(units) - 1) // 2] * unit if units else None
+
+
+def more_shares(shares: int, most: int) -> int:
+    """Say how many shares of its host's memory a task claims after an attempt with ``shares`` ran out of it.
+
+    Doubled, so that half as many run side by side, until it has the host for itself.
+
+    Examples
+    --------
+    >>> [more_shares(shares, most=6) for shares in (1, 2, 4, 6)]
+    [2, 4, 6, 6]
+    """
+    return min(2 * shares, most)
+
+
+def ceiling(share: int, shares: int) -> int:
+    """Say how many bytes an attempt may use that claims several shares of its host's memory.
+
+    Parameters
+    ----------
+    share : int
+        Bytes of one share.
+    shares : int
+        How many it claims. The workers whose shares these were go on to live beside it, idle.
+
+    Examples
+    --------
+    >>> ceiling(1 << 30, 1) == 1 << 30
+    True
+    >>> ceiling(1 << 30, 4) == (4 << 30) - 3 * WORKER_BASE
+    True
+    """
+    return max(share, shares * share - (shares - 1) * WORKER_BASE)
+
+
+def shares_for(used: int, share: int, most: int) -> int:
+    """Say how many shares would have been enough for what an attempt used, with a tenth to spare.
+
+    Examples
+    --------
+    >>> [shares_for(used << 20, 200 << 20, 8) for used in (100, 200, 280, 9000)]
+    [1, 2, 2, 8]
+    """
+    return next((shares for shares in range(1, most) if ceiling(share, shares) >= used * 1.1), most)
+
+
+def backup_after(seconds: Sequence[float], finished: int, tasks: int) -> float | None:
+    """Say how long an attempt may run before another one is started beside it, where slots are idle.
+
+    Backup tasks as in MapReduce (Dean and Ghemawat, OSDI 2004): once most of a stage has finished, those that are
+    left may be slow for reasons of their place, and a second attempt elsewhere costs nothing but an idle slot.
+
+    Parameters
+    ----------
+    seconds : sequence of float
+        How long attempts of the stage took that succeeded, in ascending order.
+    finished, tasks : int
+        Tasks of the stage that have finished, by an earlier driver too, and all.
+
+    Returns
+    -------
+    float or None
+        Three times the median, and at least a second; None while too few have finished.
+
+    Examples
+    --------
+    >>> backup_after([1.0, 2.0, 9.0], finished=3, tasks=4), backup_after([0.1] * 9, finished=9, tasks=10)
+    (6.0, 1.0)
+    >>> backup_after([1.0, 2.0, 9.0], finished=3, tasks=5) is None
+    True
+    """
+    if len(seconds) < BACKUP_FINISHED or finished < BACKUP_SHARE * tasks:
+        return None
+    return max(BACKUP_SECONDS, BACKUP_FACTOR * seconds[len(seconds) // 2])
 
 
 def despair(lost: int, last: Failure) -> Failure:

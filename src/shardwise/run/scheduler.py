@@ -33,6 +33,7 @@ from shardwise.run.messages import (
     Retry,
     SlotAdded,
     SlotLost,
+    Split,
     Start,
     Stop,
     Succeeded,
@@ -40,8 +41,9 @@ from shardwise.run.messages import (
     Tick,
     Wake,
 )
+from shardwise.run.paces import Paces
 from shardwise.run.slots import Slot, Slots
-from shardwise.run.tasks import Tasks
+from shardwise.run.tasks import Node, Tasks
 from shardwise.run.transitions import Cause, State
 
 
@@ -84,8 +86,12 @@ class Scheduler:
         self.stopped: Stop | None = None
         self._budgets = budgets
         self._tasks = Tasks(tasks)
-        self._slots = Slots()
+        self._slots = Slots(budgets.shares)
         self._attempts = Attempts(first_attempt)
+        self._paces = Paces()
+        for task in tasks:
+            self._paces[task.stage].tasks += 1
+            self._paces[task.stage].finished += task.done
         self._now = float("-inf")
         self._rests: list[tuple[float, int]] = []  # heap of (end, task)
         self._limits: deque[tuple[float, int]] = deque()  # (end of the time allowed, attempt), in this order
@@ -141,6 +147,7 @@ class Scheduler:
             self._kill_overdue()
             if not self._draining:
                 self._start_ready()
+                self._start_backups()
         self._stop_or_wake()
         return self._commands
 
@@ -149,7 +156,7 @@ class Scheduler:
     def _take(self, event: Event) -> None:
         match event:
             case Succeeded():
-                self._succeeded(event.attempt)
+                self._succeeded(event.attempt, event.shares)
             case Committed():
                 self._committed(event.attempt)
             case Failed():
@@ -165,27 +172,32 @@ class Scheduler:
             case Tick():
                 pass  # time is looked at after every event
 
-    def _succeeded(self, attempt: int) -> None:
-        if running := self._attempts.running.pop(attempt, None):
+    def _succeeded(self, attempt: int, shares: int) -> None:
+        if running := self._attempts.end(attempt):
             self._slots.release(running.slot)
             self._attempts.committing[attempt] = running.task
-            self._tasks.move(self._tasks[running.task], Cause.SUCCEEDED)
+            node = self._tasks[running.task]
+            self._tasks.move(node, Cause.SUCCEEDED)
+            self._paces[node.task.stage].succeeded(self._now - running.since, node.ordinals, shares)
             self._commands.append(Commit(running.task, attempt))
+            for rival in self._attempts.of(running.task):
+                self._cancel(rival, f"another attempt at task {running.task} was faster")
         elif not self._attempts.is_precious(attempt):
             self._commands.append(Discard(attempt))
 
     def _failed(self, attempt: int, failure: Failure) -> None:
-        if running := self._attempts.running.pop(attempt, None):
-            self._come_to_nothing(running.task, attempt, failure, self._slots.release(running.slot))
+        if running := self._attempts.end(attempt):
+            if failure.kind == "memory":
+                self._condemn(running.slot, "a worker that ran out of memory may still hold some")
+            self._come_to_nothing(running.task, running.attempt, failure, self._slots.release(running.slot))
 
     def _slot_lost(self, event: SlotLost) -> None:
         if self._slots.known_lost(event.slot):
             return
         slot = self._slots.lose(event.slot)
-        if slot is not None and slot.attempt is not None:
-            task = self._attempts.running.pop(slot.attempt).task
+        if slot is not None and slot.attempt is not None and (running := self._attempts.end(slot.attempt)):
             failure = policies.blame(event, self._budgets.seconds if slot.condemned else None)
-            self._come_to_nothing(task, slot.attempt, failure, slot)
+            self._come_to_nothing(running.task, running.attempt, failure, slot)
         elif slot is None or not slot.condemned:
             self._lose_in_vain(policies.blame(event, None))
 
@@ -204,10 +216,17 @@ class Scheduler:
         """An attempt failed, or its commit did: try the task again, or fail the run."""
         node = self._tasks[task]
         self._commands.append(Discard(attempt))
+        if self._attempts.of(task):  # the other one may still succeed
+            self._tasks.move(node, Cause.OUTLIVED)
+            if failure.kind == "engine":
+                self._lose_in_vain(failure)
+            return
         if failure.kind == "engine":
             self._lose_in_vain(failure)
         if self._verdict is not None:
             self._tasks.move(node, Cause.DROPPED)
+            return
+        if failure.kind == "memory" and slot is not None and self._give_more_memory(node, attempt, failure, slot):
             return
         count = node.failures[failure.kind] = node.failures.get(failure.kind, 0) + 1
         allowed = policies.allowance(self._budgets, failure.kind)
@@ -215,12 +234,31 @@ class Scheduler:
             self._tasks.move(node, Cause.EXHAUSTED)
             self._fail(Stop("failed", task, failure))
             return
+        self._try_again(node, attempt, failure, slot)
+
+    def _try_again(self, node: Node, attempt: int, failure: Failure, slot: Slot | None) -> None:
         self._tasks.move(node, Cause.SPOILED)
         node.failed_on = slot or node.failed_on
-        seconds = policies.rest(failure.kind, sum(node.failures.values()), task, attempt)
-        heappush(self._rests, (self._now + seconds, task))
+        failures = max(1, sum(node.failures.values()))
+        seconds = policies.rest(failure.kind, failures, node.task.id, attempt)
+        heappush(self._rests, (self._now + seconds, node.task.id))
         if not self._draining:
-            self._commands.append(Retry(task, attempt, failure))
+            self._commands.append(Retry(node.task.id, attempt, failure))
+
+    def _give_more_memory(self, node: Node, attempt: int, failure: Failure, slot: Slot) -> bool:
+        """Halve a task that ran out of memory, or have it claim more of its host's; False where neither is possible."""
+        task, most = node.task, self._slots.shares_of(slot.host)
+        shares = policies.more_shares(slot.shares, most)
+        pace = self._paces[task.stage]
+        pace.ran_out(node.ordinals, slot.shares)
+        cut = policies.middle(task.first, task.last, task.unit)
+        if cut is not None:
+            pace.tasks += 1
+            self._commands.append(Split(task.id, attempt, failure, self._tasks.split(node, cut, shares)))
+        elif slot.shares < most:
+            node.shares = node.least = shares
+            self._try_again(node, attempt, failure, slot)
+        return cut is not None or slot.shares < most
 
     def _lose_in_vain(self, failure: Failure) -> None:
         """Count a slot whose loss is charged to no task; one too many fails the run."""
@@ -233,17 +271,20 @@ class Scheduler:
     def _fail(self, verdict: Stop) -> None:
         """Kill and forget what runs; only commits that are under way are waited for."""
         self._verdict = verdict
-        for running in self._attempts.running.values():
-            self._condemn(running.slot, "the run has failed")
-            self._slots.release(running.slot)
-            self._tasks.move(self._tasks[running.task], Cause.DROPPED)
-            self._commands.append(Discard(running.attempt))
-        self._attempts.running.clear()
+        for running in list(self._attempts.running.values()):
+            self._cancel(running, "the run has failed")
+            if not self._attempts.of(running.task):
+                self._tasks.move(self._tasks[running.task], Cause.DROPPED)
+
+    def _cancel(self, running: Running, why: str) -> None:
+        """Kill an attempt that nobody waits for any more. Its slot holds its memory until it is lost."""
+        self._condemn(running.slot, why)
+        self._attempts.end(running.attempt)
+        self._slots.release(running.slot)
+        self._commands.append(Discard(running.attempt))
 
     def _condemn(self, number: int, why: str) -> None:
-        slot = self._slots[number]
-        if not slot.condemned:
-            slot.condemned = True
+        if self._slots.condemn(number):
             self._commands.append(Kill(number, why))
 
     # --- what is due -----------------------------------------------------------------------------------------------
@@ -260,14 +301,38 @@ class Scheduler:
 
     def _start_ready(self) -> None:
         while self._tasks.ready and self._slots.idle:
-            node = self._tasks.next()
-            slot = self._slots.take(node.failed_on)
-            running = self._attempts.begin(node.task.id, slot.number, self._now)
-            slot.attempt = running.attempt
-            self._tasks.move(node, Cause.STARTED)
-            self._commands.append(Start(running.task, running.attempt, running.slot))
-            if self._budgets.seconds is not None:
-                self._limits.append((self._now + self._budgets.seconds, running.attempt))
+            node = self._tasks.next
+            if not self._send(node, node.failed_on):
+                return  # and what comes behind it waits too, or it would wait for ever
+            self._tasks.start()
+
+    def _start_backups(self) -> None:
+        for due, running in self._stragglers():
+            node = self._tasks[running.task]
+            if due <= self._now and self._slots.idle and self._send(node, self._slots[running.slot]):
+                self._tasks.move(node, Cause.DOUBLED)
+
+    def _send(self, node: Node, avoid: Slot | None) -> bool:
+        """Start an attempt, if a slot is idle where there is memory left for it."""
+        known = self._paces[node.task.stage].shares_for(node.ordinals, node.shares)
+        slot = self._slots.take(avoid, max(node.least, min(node.shares, known)))
+        if slot is None:
+            return False
+        running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)
+        slot.attempt = running.attempt
+        self._commands.append(Start(running.task, running.attempt, running.slot, running.shares, running.backup))
+        if self._budgets.seconds is not None:
+            self._limits.append((self._now + self._budgets.seconds, running.attempt))
+        return True
+
+    def _stragglers(self) -> list[tuple[float, Running]]:
+        """Attempts that a backup could be started for, now or later, and when; none while slots have better to do."""
+        if not self._budgets.speculate or self._tasks.ready or not self._slots.idle:
+            return []
+        alone = [rivals[0] for rivals in self._attempts.rivals.values() if len(rivals) == 1]
+        return self._paces.stragglers(
+            (self._tasks[at.task].task.stage, at) for at in alone if not self._slots[at.slot].condemned
+        )
 
     def _stop_or_wake(self) -> None:
         busy = self._attempts.running or self._attempts.committing
@@ -276,6 +341,8 @@ class Scheduler:
             self._commands.append(self.stopped)
         elif self._verdict is None:
             deadlines = [queue[0][0] for queue in (self._rests, self._limits) if queue]
+            if not self._draining:
+                deadlines += [due for due, _ in self._stragglers() if due > self._now][:1]
             if deadlines:
                 self._commands.append(Wake(min(deadlines)))
 
@@ -285,7 +352,7 @@ class Scheduler:
         self._attempts.validate()
         self._slots.validate({attempt: at.slot for attempt, at in self._attempts.running.items()})
         kept = {
-            State.RUNNING: [at.task for at in self._attempts.running.values()],
+            State.RUNNING: list(self._attempts.rivals),
             State.COMMITTING: list(self._attempts.committing.values()),
             State.RESTING: [task for _, task in self._rests],
         }

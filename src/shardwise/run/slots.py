@@ -1,7 +1,8 @@
-"""The workers that are there: which is idle, which has which attempt, which is about to die."""
+"""The workers that are there: which is idle, which has which attempt, which is about to die, what memory is claimed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -17,16 +18,27 @@ class Slot:
     host: str
     attempt: int | None = None
     condemned: bool = False
+    shares: int = 0  # of its host's memory that it holds: those of its attempt, or of one that is dying
 
 
 class Slots:
-    """All slots of a run. A number, once lost, never comes back, in whatever order the news arrives."""
+    """All slots of a run. A number, once lost, never comes back, in whatever order the news arrives.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shares : int
+        That the memory of a host is divided into; as many as there are slots on it where these are more.
+    """
+
+    def __init__(self, shares: int = 1) -> None:
         self.most = 0  # that were there at the same time
         self.idle: list[int] = []  # heap of numbers
         self._there: dict[int, Slot] = {}
         self._gone: set[int] = set()
+        self._shares = shares
+        self._on_host: Counter[str] = Counter()
+        self._most_on_host: dict[str, int] = {}
+        self._claimed: Counter[str] = Counter()  # shares, by host
 
     def __getitem__(self, number: int) -> Slot:
         return self._there[number]
@@ -36,6 +48,8 @@ class Slots:
         if number not in self._there and number not in self._gone:
             self._there[number] = Slot(number, host)
             self.most = max(self.most, len(self._there))
+            self._on_host[host] += 1
+            self._most_on_host[host] = max(self._most_on_host.get(host, 0), self._on_host[host])
             heappush(self.idle, number)
 
     def known_lost(self, number: int) -> bool:
@@ -46,29 +60,61 @@ class Slots:
         """Note that a slot is gone; gives it as it was, or None if it had never come."""
         self._gone.add(number)
         slot = self._there.pop(number, None)
-        if slot is not None and slot.attempt is None and not slot.condemned:
-            self.idle.remove(number)
-            heapify(self.idle)
+        if slot is not None:
+            self._on_host[slot.host] -= 1
+            self._claimed[slot.host] -= slot.shares
+            if slot.attempt is None and not slot.condemned:
+                self.idle.remove(number)
+                heapify(self.idle)
         return slot
 
-    def take(self, failed_on: Slot | None) -> Slot:
-        """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before."""
-        if failed_on is None:
+    def shares_of(self, host: str) -> int:
+        """How many shares the memory of a host has."""
+        return max(self._shares, self._most_on_host.get(host, 0))
+
+    def take(self, failed_on: Slot | None, shares: int = 1) -> Slot | None:
+        """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before.
+
+        None where no host of an idle slot has as many shares left; a host that is free of attempts always has.
+        """
+        if failed_on is None and self._has_left(self._there[self.idle[0]].host, shares):
             number = heappop(self.idle)
         else:
             places = [(number, self._there[number].host) for number in self.idle]
-            number = elsewhere(places, failed_on.number, failed_on.host)
+            places = [(number, host) for number, host in places if self._has_left(host, shares)]
+            if not places:
+                return None
+            number = elsewhere(places, failed_on.number, failed_on.host) if failed_on else min(places)[0]
             self.idle.remove(number)
             heapify(self.idle)
-        return self._there[number]
+        slot = self._there[number]
+        slot.shares = min(shares, self.shares_of(slot.host))
+        self._claimed[slot.host] += slot.shares
+        return slot
 
     def release(self, number: int) -> Slot:
-        """Take the attempt off a slot, which is idle then unless it is condemned."""
+        """Take the attempt off a slot, which is idle then unless it is condemned: then it holds memory until it is
+        lost."""
         slot = self._there[number]
         slot.attempt = None
         if not slot.condemned:
+            self._claimed[slot.host] -= slot.shares
+            slot.shares = 0
             heappush(self.idle, number)
         return slot
+
+    def condemn(self, number: int) -> bool:
+        """Note that a slot will die, and give it no more work. False: that was known."""
+        slot = self._there[number]
+        known, slot.condemned = slot.condemned, True
+        if not known and slot.attempt is None:
+            self.idle.remove(number)
+            heapify(self.idle)
+        return not known
+
+    def _has_left(self, host: str, shares: int) -> bool:
+        whole = self.shares_of(host)
+        return self._claimed[host] + min(shares, whole) <= whole
 
     def validate(self, attempts: dict[int, int]) -> None:
         """Raise InternalError unless exactly ``attempts`` ({attempt: slot}) are on slots, and the rest is idle."""
@@ -79,3 +125,10 @@ class Slots:
             raise InternalError(f"slots {sorted(idle)} are idle, but {sorted(self.idle)} are in the queue")
         if self._gone & self._there.keys():
             raise InternalError(f"slots {self._gone & self._there.keys()} are there and gone")
+        claimed: Counter[str] = Counter()
+        for slot in self._there.values():
+            claimed[slot.host] += slot.shares
+            if slot.number in idle and slot.shares:
+                raise InternalError(f"slot {slot.number} is idle and holds {slot.shares} shares of memory")
+        if +claimed != +self._claimed or any(claimed[host] > self.shares_of(host) for host in claimed):
+            raise InternalError(f"slots hold {claimed} shares of memory, but {self._claimed} were given")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 
@@ -24,6 +24,14 @@ class Node:
     feeds: list[Node] = field(default_factory=list)  # who needs it
     failures: dict[str, int] = field(default_factory=dict)  # by kind
     failed_on: Slot | None = None  # where its last attempt failed
+    shares: int = 1  # of a host's memory that it claims, unless tasks of its size are known to need fewer
+    least: int = 1  # shares that it claims in any case: it ran out of fewer
+    halves: tuple[Node, ...] = ()  # what took its place
+
+    @property
+    def ordinals(self) -> int:
+        """How many it stands for."""
+        return self.task.last - self.task.first
 
 
 class Tasks:
@@ -62,11 +70,30 @@ class Tasks:
     @property
     def all_done(self) -> bool:
         """Whether nothing is left to do."""
-        return self.counts[State.DONE] == len(self._nodes)
+        return self.counts[State.DONE] + self.counts[State.SPLIT] == len(self._nodes)
 
+    @property
     def next(self) -> Node:
-        """Take the ready task with the lowest id out of the queue."""
-        return self._nodes[heappop(self.ready)]
+        """The ready task with the lowest id."""
+        return self._nodes[self.ready[0]]
+
+    def start(self) -> None:
+        """Take the ready task with the lowest id out of the queue: it is sent to a slot."""
+        self.move(self._nodes[heappop(self.ready)], Cause.STARTED)
+
+    def split(self, node: Node, middle: int, shares: int) -> tuple[Task, ...]:
+        """Put two tasks, in order of position, in the place of one that ran out of memory; they claim ``shares``."""
+        task, new = node.task, max(self._nodes) + 1
+        halves = replace(task, id=new, last=middle), replace(task, id=new + 1, first=middle)
+        node.halves = tuple(Node(half, feeds=node.feeds, shares=shares) for half in halves)
+        self.move(node, Cause.HALVED)
+        for fed in node.feeds:
+            fed.missing += len(halves) - 1
+        for half in node.halves:
+            self._nodes[half.task.id] = half
+            self.counts[BEGIN] += 1
+            self.move(half, Cause.FED)
+        return halves
 
     def move(self, node: Node, cause: Cause) -> None:
         """Let something happen to a task. When it is done then, those that waited for it alone become ready."""
@@ -94,11 +121,17 @@ class Tasks:
         if sorted(self.ready) != self.in_state(State.READY):
             raise InternalError(f"the queue of ready tasks is {sorted(self.ready)}")
         for task, node in self._nodes.items():
-            missing = sum(self[need].state is not State.DONE for need in set(node.task.needs))
+            missing = sum(self._missing(self[need]) for need in set(node.task.needs))
             if node.missing != missing or (missing and node.state not in (State.WAITING, State.DONE)):
                 raise InternalError(f"task {task} is {node.state} and misses {node.missing} needs; in truth {missing}")
             if not missing and node.state is State.WAITING:
                 raise InternalError(f"task {task} waits for nothing")
+
+    def _missing(self, need: Node) -> int:
+        """How many of the tasks that stand for one are not done."""
+        if need.halves:
+            return sum(map(self._missing, need.halves))
+        return need.state is not State.DONE
 
 
 def _check(tasks: Sequence[Task], nodes: dict[int, Node]) -> None:

@@ -20,6 +20,7 @@ class State(StrEnum):
     RESTING = "resting"  # an attempt failed; another one follows after a pause
     DONE = "done"  # the journal names its attempt
     FAILED = "failed"  # it failed more often than its budget allows
+    SPLIT = "split"  # it ran out of memory; two tasks took its place
 
 
 class Cause(StrEnum):
@@ -33,6 +34,9 @@ class Cause(StrEnum):
     SPOILED = "failed, within budget"
     EXHAUSTED = "failed, over budget"
     RESTED = "pause over"
+    DOUBLED = "second attempt sent to a slot"
+    OUTLIVED = "one of two attempts failed"
+    HALVED = "out of memory, cut in two"
     DROPPED = "the run is failing"
 
 
@@ -51,6 +55,9 @@ TABLE: dict[State, dict[Cause, State]] = {
         Cause.SPOILED: State.RESTING,
         Cause.EXHAUSTED: State.FAILED,
         Cause.DROPPED: State.READY,
+        Cause.DOUBLED: State.RUNNING,
+        Cause.OUTLIVED: State.RUNNING,
+        Cause.HALVED: State.SPLIT,
     },
     State.COMMITTING: {
         Cause.COMMITTED: State.DONE,
@@ -63,6 +70,7 @@ TABLE: dict[State, dict[Cause, State]] = {
     },
     State.DONE: {},
     State.FAILED: {},
+    State.SPLIT: {},
 }
 
 
