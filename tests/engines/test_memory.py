@@ -92,7 +92,7 @@ def play(engine: LocalEngine, directory: Path, *programs: object, memory: int = 
         while not ended:
             events = engine.wait(60)
             ended = [event for event in events if isinstance(event, Finished | SlotDown)]
-            slots = [] if isinstance(ended[:1], SlotDown) else slots
+            slots = [] if any(isinstance(event, SlotDown) for event in ended) else slots
             slots += [event.slot for event in events if isinstance(event, SlotUp)]
         ends += ended
     return ends

@@ -29,7 +29,7 @@ class SlotUp:
 @dataclass(frozen=True, slots=True)
 class SlotDown:
     """A worker is gone, whatever it was doing. ``kind``: ``crash``, ``memory``, ``killed`` (by our ``kill``),
-    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer, our own ceiling.
+    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer, our ceiling.
     ``used``: bytes of memory it held when it was stopped for them; 0: nobody knows."""
 
     slot: int
