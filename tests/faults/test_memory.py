@@ -22,8 +22,8 @@ from shardwise.run.directory import RunDirectory
 from shardwise.run.journal import Journal
 from shardwise.storage import open_store
 
-BATCHES, ROWS = 80, 200
-HELD = 64 << 20
+BATCHES, ROWS = 40, 200
+HELD = 128 << 20
 MEMORY = 650_000_000  # two workers of 262 MB each: a shard of all batches holds 20 times as much
 OPTIONS: dict[str, Any] = {"engine": "local:2", "shard_size": "1GB", "progress": "none"}
 
@@ -32,7 +32,10 @@ OPTIONS: dict[str, Any] = {"engine": "local:2", "shard_size": "1GB", "progress":
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(5)
     table = pa.table(
-        {"k": rng.integers(0, 5, BATCHES * ROWS), "x": rng.standard_normal(BATCHES * ROWS) * 10.0 ** rng.integers(-9, 9)}
+        {
+            "k": rng.integers(0, 5, BATCHES * ROWS),
+            "x": rng.standard_normal(BATCHES * ROWS) * 10.0 ** rng.integers(-9, 9),
+        }
     )
     path = tmp_path_factory.mktemp("data") / "one.parquet"
     pq.write_table(table, path, row_group_size=ROWS)
@@ -50,7 +53,7 @@ class Hoard:
         if (attempt := self.number_of_attempt()) != self.attempt:
             self.attempt, self.held = attempt, []
         self.held.append(b"x" * self.each)
-        if self.poison and Path(self.poison).exists() and ctx.batch.index == BATCHES // 2:
+        if self.poison and Path(self.poison).exists() and ctx.batch.index == BATCHES - 1:
             raise ValueError("poison")
         return table.append_column("y", pa.array(ctx.rng.random(table.num_rows)))
 
@@ -66,7 +69,7 @@ def job(kind: str, data: str, out: Path, each: int, poison: str = "") -> sw.Job:
     mapped = sw.read_parquet(data, batch_rows=ROWS).map(Hoard(each, poison))
     if kind == "aggregate":
         return mapped.group_by("k").aggregate(n=sw.count(), mean=sw.mean("x"), dev=sw.std("y"))
-    return mapped.collect() if kind == "collect" else mapped.write_parquet(str(out), file_batches=3)
+    return mapped.collect() if kind == "collect" else mapped.write_parquet(str(out), file_batches=2)
 
 
 def answer(kind: str, out: Path, result: sw.Result) -> object:
@@ -79,7 +82,7 @@ def notes(run_dir: Path, kind: str) -> list[dict[str, Any]]:
     return [line.data for line in Journal(open_store(str(run_dir))).load() if line.kind == kind]
 
 
-@pytest.mark.parametrize("kind", ["aggregate", "collect", "write"])
+@pytest.mark.parametrize("kind", ["aggregate", "write"])
 def test_a_shard_of_twenty_times_the_ceiling_gives_the_same_bits(kind: str, data: str, tmp_path: Path) -> None:
     before = oom_kills()
     plain = job(kind, data, tmp_path / "plain", 0).run(**OPTIONS)
@@ -91,10 +94,10 @@ def test_a_shard_of_twenty_times_the_ceiling_gives_the_same_bits(kind: str, data
     print(f"{kind}: {len(splits)} splits, overshoot at most {max(over):.1%}")
     assert all(split["kind"] == "memory" and "at our ceiling" in split["message"] for split in splits)
     assert oom_kills() == before
-    stage = {"aggregate": "partial", "collect": "collect", "write": "write"}[kind]
+    stage = {"aggregate": "partial", "write": "write"}[kind]
     commits = RunDirectory.read(str(tmp_path / "run")).committed(stage)
     assert [c.last for c in commits] == [*(c.first for c in commits[1:]), BATCHES]
-    assert kind != "write" or all(c.first % 3 == 0 for c in commits)
+    assert kind != "write" or all(c.first % 2 == 0 for c in commits)
     assert not list((tmp_path / "run").glob("_attempts/*"))
 
 
@@ -168,5 +171,7 @@ def test_a_child_of_the_function_counts(data: str, tmp_path: Path) -> None:
 
 
 def test_all_processes_together_stay_within_what_is_allowed(data: str, tmp_path: Path) -> None:
-    plan = sw.read_parquet(data, batch_rows=ROWS).map(too_much_in_batch_7).collect().plan(engine="local:2", memory=MEMORY)
+    plan = (
+        sw.read_parquet(data, batch_rows=ROWS).map(too_much_in_batch_7).collect().plan(engine="local:2", memory=MEMORY)
+    )
     assert plan.memory_bytes <= MEMORY

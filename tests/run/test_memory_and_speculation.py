@@ -18,7 +18,7 @@ def test_a_task_that_ran_out_of_memory_is_halved_and_its_halves_claim_more() -> 
     left, right = Task(2, "stage", 0, 4, unit=1), Task(3, "stage", 4, 8, unit=1)
     (split,) = only(Split, commands)
     assert isinstance(split, Split)
-    assert (split.task, split.attempt, split.halves) == (0, 0, (left, right))
+    assert (split.task, split.halves) == (0, (left, right))
     assert only(Discard, commands) == [Discard(0)]
     assert only(Start, commands) == [Start(2, 1, 1, shares=2)], "and nothing beside it"
     bench.add(9)
@@ -110,6 +110,21 @@ def test_an_attempt_that_was_given_less_after_all_gets_more_again() -> None:
     bench.add(3)
     bench.later(100.0)
     assert [(at.task, at.shares) for at in bench.scheduler.running] == [(2, 2)]
+
+
+def test_what_two_were_too_large_for_no_third_one_tries() -> None:
+    bench = Bench(*[shard(n, 8 * n, 8 * n + 8) for n in range(4)], slots=2, budgets=Budgets(shares=2))
+    bench.lose(0, "memory")
+    assert len(only(Split, bench.lose(1, "memory"))) == 1, "one task may be an exception"
+    assert [command.task for command in bench.add(2) if isinstance(command, Split)] == [2, 3]
+
+
+def test_where_another_one_fitted_it_is_tried() -> None:
+    bench = Bench(*[shard(n, 8 * n, 8 * n + 8) for n in range(4)], slots=3, budgets=Budgets(shares=3))
+    bench.succeed(2, slot=2)
+    bench.lose(0, "memory")
+    bench.lose(1, "memory")
+    assert [at.task for at in bench.scheduler.running] == [3]
 
 
 # --- speculation -----------------------------------------------------------------------------------------------------

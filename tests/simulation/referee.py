@@ -40,8 +40,9 @@ class Referee:
     up: dict[int, str] = field(default_factory=dict)  # slots, and their hosts
     most_on: dict[str, int] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)  # shares of memory, by slot
+    held_by: dict[int, int] = field(default_factory=dict)  # shares, by attempt
     claims: dict[int, tuple[int, int]] = field(default_factory=dict)  # shares that a task claims, and at least
-    seen: list[tuple[str, str, int, int]] = field(default_factory=list)  # stage, "fit" or "not", ordinals, shares
+    seen: list[tuple[bool, m.Task, int]] = field(default_factory=list)  # whether a task fitted into so many shares
     seconds: dict[str, list[float]] = field(default_factory=dict)  # of attempts that succeeded, by stage
     halves: dict[int, tuple[m.Task, ...]] = field(default_factory=dict)
     expected: dict[int, tuple[m.Task, ...]] = field(default_factory=dict)  # splits that must come now
@@ -105,8 +106,7 @@ class Referee:
         self.committing[attempt] = task.id
         self.due["commit", task.id, attempt] += 1
         self.seconds.setdefault(task.stage, []).append(self.now - live.since)
-        if shares:
-            self.seen.append((task.stage, "fit", task.last - task.first, shares))
+        self.seen.append((True, task, shares or self.held_by[attempt]))
         for other in [number for number, rival in self.live.items() if rival.task == task.id]:
             self._doom(self.live.pop(other).slot)
             self.due["discard", other] += 1
@@ -156,21 +156,25 @@ class Referee:
     def _more_memory(self, task: int, attempt: int, whole: int, shares: int) -> bool:
         """The failure is free of charge: the task is halved, or may have more memory."""
         node = self.tasks[task]
-        self.seen.append((node.stage, "not", node.last - node.first, shares))
+        self.seen.append((False, node, shares))
         more = min(whole, 2 * shares)
-        cut = middle(node.first, node.last, node.unit)
-        if cut is not None:
-            new = max(self.tasks) + 1
-            halves = replace(node, id=new, last=cut), replace(node, id=new + 1, first=cut)
-            self.expected[task] = self.halves[task] = halves
-            for half in halves:
-                self.tasks[half.id] = half
-                self.claims[half.id] = (more, 1)
+        if middle(node.first, node.last, node.unit) is not None:
+            self.expected[task] = self._halve(node, more)
             return True
         if shares < whole:
             self.claims[task] = (more, more)
             self._rest(task, attempt, "memory")
         return shares < whole
+
+    def _halve(self, node: m.Task, shares: int) -> tuple[m.Task, ...]:
+        cut, new = middle(node.first, node.last, node.unit), max(self.tasks) + 1
+        assert cut is not None
+        halves = replace(node, id=new, last=cut), replace(node, id=new + 1, first=cut)
+        self.halves[node.id] = halves
+        for half in halves:
+            self.tasks[half.id] = half
+            self.claims[half.id] = (shares, 1)
+        return halves
 
     def _in_vain(self, kind: str) -> None:
         if not self.draining and self.verdict is None:
@@ -204,6 +208,7 @@ class Referee:
             rule(self._claimed(host) <= self._whole(host), f"more memory of {host} is claimed than it has: {self.held}")
         if self._open() and self._idle() and self._ready():
             first = min(self._ready())
+            self._learn(first)
             rule(not self._places(first), f"{self._idle()} idle, {self._ready()} ready")
         for task, since in self._stragglers():
             late = since + (self._limit(task) or 0.0) <= self.now
@@ -216,7 +221,9 @@ class Referee:
         match command:
             case m.Start():
                 self._check_start(command)
-            case m.Split(task, _, _, halves):
+            case m.Split(task, halves, _):
+                if task not in self.expected:
+                    self._check_lessons(task)
                 rule(self.expected.pop(task, None) == halves, f"{command} is wrong, or has no reason")
             case m.Commit(task, attempt):
                 self._settle(command, "commit", task, attempt)
@@ -236,8 +243,50 @@ class Referee:
         self.due[what] -= 1
         self.due += Counter()  # drops zeros
 
+    def _check_lessons(self, task: int) -> None:
+        """A task that never ran was split: others as large ran out of as much memory."""
+        rule(self._open() and self._idle() and task == min(self._ready()), f"task {task} is split out of turn")
+        node = self.tasks[task]
+        self._learn(task)
+        rule(self._is_too_large(task), f"task {task} is split for nothing")
+        self.expected[task] = self._halve(node, min(2 * self._claim(task), self._most()))
+
+    def _learn(self, task: int) -> None:
+        """What cannot be split claims more where that was not enough for others."""
+        node = self.tasks[task]
+        while self._is_too_large(task) and middle(node.first, node.last, node.unit) is None:
+            if self._claim(task) >= self._most():
+                return
+            more = min(2 * self._claim(task), self._most())
+            self.claims[task] = (more, more)
+
+    def _is_too_large(self, task: int) -> bool:
+        """Two tasks of the stage, no larger and with as much memory, ran out of it, and none as large did not."""
+        node, claim = self.tasks[task], self._claim(task)
+        if any(fit >= node.last - node.first for shares, fit in self._fits(node.stage).items() if shares <= claim):
+            return False
+        failed: list[tuple[m.Task, int]] = []
+        for fitted, other, shares in self.seen:
+            if not fitted and other.stage == node.stage:
+                inside = [
+                    (old, of)
+                    for old, of in failed
+                    if old.first <= other.first and other.last <= old.last and of <= shares
+                ]
+                failed = [pair for pair in failed if pair not in inside] + [(other, shares)]
+        alike = [old for old, of in failed if old.last - old.first <= node.last - node.first and of >= claim]
+        return len(alike) >= 2
+
+    def _most(self) -> int:
+        return max(self.budgets.shares, *self.most_on.values(), 1)
+
     def _check_start(self, start: m.Start) -> None:
         task, attempt, slot = start.task, start.attempt, start.slot
+        if not start.backup:
+            self._learn(task)
+            node = self.tasks[task]
+            whole = middle(node.first, node.last, node.unit) is None
+            rule(whole or not self._is_too_large(task), f"{start}, which is known to be too large")
         rule(self._open(), f"task {task} started after Drain or failure")
         rule(slot in self._idle(), f"slot {slot} is not idle")
         rule(attempt >= self.first_attempt and attempt not in self.started, f"attempt {attempt} is not new")
@@ -251,7 +300,7 @@ class Referee:
             rule(task == min(self._ready()), f"task {task} started before {min(self._ready())}")
         self.started.add(attempt)
         self.live[attempt] = Live(task, slot, self.now)
-        self.held[slot] = start.shares
+        self.held[slot] = self.held_by[attempt] = start.shares
         self.resting.pop(task, None)
 
     def _check_end(self, last: m.Command | None) -> None:
@@ -323,14 +372,20 @@ class Referee:
         """Shares of memory that a task should have: no more than tasks of its size are known to need."""
         shares, least = self.claims.get(task, (1, 1))
         node = self.tasks[task]
-        fits: dict[int, int] = {}
-        for stage, what, ordinals, of in self.seen:
-            if stage == node.stage and what == "fit":
-                fits[of] = max(fits.get(of, 0), ordinals)
-            elif stage == node.stage:
-                fits |= {fewer: min(fit, ordinals - 1) for fewer, fit in fits.items() if fewer <= of}
+        fits = self._fits(node.stage)
         known = [of for of, fit in fits.items() if fit >= node.last - node.first]
         return max(least, min([shares, *known]))
+
+    def _fits(self, stage: str) -> dict[int, int]:
+        """How many ordinals fit into so many shares, as far as it was seen, and not refuted since."""
+        fits: dict[int, int] = {}
+        for fitted, task, shares in self.seen:
+            ordinals = task.last - task.first
+            if task.stage == stage and fitted:
+                fits[shares] = max(fits.get(shares, 0), ordinals)
+            elif task.stage == stage:
+                fits |= {fewer: min(fit, ordinals - 1) for fewer, fit in fits.items() if fewer <= shares}
+        return fits
 
     def _places(self, task: int) -> set[int]:
         """Idle slots where there is memory for a task."""

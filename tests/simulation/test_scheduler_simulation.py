@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,16 @@ SEEDS = range(1000) if ONE is None else [int(ONE)]
 GROUPS = 10 if ONE is None else 1
 
 
+SEEN: Counter[str] = Counter()
+"""Commands of all runs, by kind; second attempts apart."""
+
+
 def play(seed: int, traced: bool = False, show: bool = False) -> tuple[str, list[str]]:
     world = World(draw_scenario(seed), seed, traced)
     try:
-        return world.play().how, world.trace
+        how = world.play().how
+        SEEN.update(world.commands)
+        return how, world.trace
     except Exception as error:
         again = f"SHARDWISE_SEED={seed} pytest tests/simulation -s"
         raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}\nto see it again: {again}") from error
@@ -38,6 +45,8 @@ def test_no_run_breaks_a_rule(group: int) -> None:
     show = ONE is not None
     ends = {play(seed, traced=show, show=show)[0] for seed in SEEDS[group::GROUPS]}
     assert show or ends == {"done", "failed", "drained"}, f"the runs are not of all kinds: {ends}"
+    kinds = {"Start", "Kill", "Commit", "Discard", "Retry", "Split", "Wake", "Stop", "second Start", "wide Start"}
+    assert show or all(SEEN[kind] > 10 for kind in kinds), f"some hardly happen: {SEEN}"
 
 
 def test_ten_runs_of_a_seed_give_one_trace() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -89,7 +90,7 @@ def draw_scenario(seed: int) -> Scenario:
         heavy=heavy,
         uneven=chance.random() < 0.3,
         tells=chance.random() < 0.7,
-        stragglers=chance.choice((0.0, 0.0, 0.2)),
+        stragglers=chance.choice((0.0, 0.1, 0.3)),
     )
 
 
@@ -146,6 +147,13 @@ class World:
         self.ghosts: list[m.Event] = []  # messages for a driver that is dead
         self.traced = traced
         self.trace: list[str] = []
+        self.commands: Counter[str] = Counter()
+
+    def count(self, command: m.Command) -> None:
+        self.commands[type(command).__name__] += 1
+        if isinstance(command, m.Start):
+            self.commands["second Start"] += command.backup
+            self.commands["wide Start"] += command.shares > 1
 
     def play(self) -> m.Stop:
         """Let drivers die as the scenario wants, and the last one live; whatever stopped it, a run without faults
@@ -240,6 +248,7 @@ class Life:
     def _obey(self, commands: Sequence[m.Command]) -> None:
         self.wake = None
         for command in commands:
+            self.world.count(command)
             match command:
                 case m.Start(task, attempt, slot, shares):
                     self._check_inputs(task)
@@ -248,7 +257,7 @@ class Life:
                     spec = TaskSpec("run", node.stage, task, attempt, "", node.first, node.last, "", memory=memory)
                     self.engine.send(slot, to_json(spec).encode(), memory)
                     self.world.next_attempt = max(self.world.next_attempt, attempt + 1)
-                case m.Split(task, _, _, halves):
+                case m.Split(task, halves, _):
                     self.graph.split(task, halves)
                 case m.Commit(task, attempt):
                     self.world.journal.ask(self.engine.clock(), attempt, self.graph.tasks[task])

@@ -273,7 +273,7 @@ class _Round:
                     self.flights.pop(attempt, None)
                     self.driver.watcher.retried(self.graph.tasks[task], failure)
                     self.driver.ledger.note("retry", {"task": _name(self.graph.tasks[task]), **records.plain(failure)})
-                case messages.Split(task, attempt, failure, halves):
+                case messages.Split(task, halves, failure):
                     self.graph.split(task, halves)
                     self._note_split(self.graph.tasks[task], halves, failure)
                 case messages.Wake(at):

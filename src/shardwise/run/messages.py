@@ -199,13 +199,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """This attempt ran out of memory; two new tasks, in order of position, take the place of its task: also among
-    the ``needs`` of those that read it."""
+    """This task, or others as large, ran out of memory (``failure``); two new tasks, in order of position, take its
+    place: also among the ``needs`` of those that read it."""
 
     task: int
-    attempt: int
-    failure: Failure
     halves: tuple[Task, ...]
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)

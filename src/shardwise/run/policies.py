@@ -19,6 +19,9 @@ ROUNDS_OF_PATIENCE = 3
 WORKER_BASE = 90 << 20
 """Bytes of a worker that has imported DuckDB, NumPy and PyArrow and does nothing."""
 
+LESSONS = 2
+"""So many tasks that ran out of memory show that others as large will: one may be an exception."""
+
 BACKUP_SHARE = 0.75
 """A stage has stragglers once this share of its tasks has finished,"""
 

@@ -41,7 +41,7 @@ from shardwise.run.messages import (
     Tick,
     Wake,
 )
-from shardwise.run.paces import Paces
+from shardwise.run.paces import Lesson, Paces
 from shardwise.run.slots import Slot, Slots
 from shardwise.run.tasks import Node, Tasks
 from shardwise.run.transitions import Cause, State
@@ -178,7 +178,8 @@ class Scheduler:
             self._attempts.committing[attempt] = running.task
             node = self._tasks[running.task]
             self._tasks.move(node, Cause.SUCCEEDED)
-            self._paces[node.task.stage].succeeded(self._now - running.since, node.ordinals, shares)
+            pace = self._paces[node.task.stage]
+            pace.succeeded(self._now - running.since, node.ordinals, shares or running.shares)
             self._commands.append(Commit(running.task, attempt))
             for rival in self._attempts.of(running.task):
                 self._cancel(rival, f"another attempt at task {running.task} was faster")
@@ -247,18 +248,41 @@ class Scheduler:
 
     def _give_more_memory(self, node: Node, attempt: int, failure: Failure, slot: Slot) -> bool:
         """Halve a task that ran out of memory, or have it claim more of its host's; False where neither is possible."""
-        task, most = node.task, self._slots.shares_of(slot.host)
-        shares = policies.more_shares(slot.shares, most)
-        pace = self._paces[task.stage]
-        pace.ran_out(node.ordinals, slot.shares)
-        cut = policies.middle(task.first, task.last, task.unit)
-        if cut is not None:
-            pace.tasks += 1
-            self._commands.append(Split(task.id, attempt, failure, self._tasks.split(node, cut, shares)))
-        elif slot.shares < most:
-            node.shares = node.least = shares
+        most = self._slots.shares_of(slot.host)
+        lesson = Lesson(node.task.first, node.task.last, slot.shares, failure)
+        self._paces[node.task.stage].ran_out(lesson)
+        if self._halve(node, policies.more_shares(slot.shares, most), failure):
+            return True
+        if slot.shares < most:
+            node.shares = node.least = policies.more_shares(slot.shares, most)
             self._try_again(node, attempt, failure, slot)
-        return cut is not None or slot.shares < most
+            return True
+        return False
+
+    def _halve(self, node: Node, shares: int, failure: Failure) -> bool:
+        cut = policies.middle(node.task.first, node.task.last, node.task.unit)
+        if cut is None:
+            return False
+        self._paces[node.task.stage].tasks += 1
+        self._commands.append(Split(node.task.id, self._tasks.split(node, cut, shares), failure))
+        return True
+
+    def _heed_lessons(self, node: Node) -> bool:
+        """Do with a task what would be done after an attempt in vain, where others as large were; True: it is split."""
+        most = self._slots.most_shares
+        while failure := self._paces[node.task.stage].too_large(node.ordinals, claim := self._claim(node)):
+            more = policies.more_shares(claim, most)
+            if self._halve(node, more, failure):
+                return True
+            if claim >= most:
+                return False
+            node.shares = node.least = more
+        return False
+
+    def _claim(self, node: Node) -> int:
+        """Shares of its host's memory for the next attempt: no more than tasks of this size are known to need."""
+        known = self._paces[node.task.stage].shares_for(node.ordinals, node.shares)
+        return max(node.least, min(node.shares, known))
 
     def _lose_in_vain(self, failure: Failure) -> None:
         """Count a slot whose loss is charged to no task; one too many fails the run."""
@@ -302,6 +326,8 @@ class Scheduler:
     def _start_ready(self) -> None:
         while self._tasks.ready and self._slots.idle:
             node = self._tasks.next
+            if self._heed_lessons(node):
+                continue
             if not self._send(node, node.failed_on):
                 return  # and what comes behind it waits too, or it would wait for ever
             self._tasks.start()
@@ -314,8 +340,7 @@ class Scheduler:
 
     def _send(self, node: Node, avoid: Slot | None) -> bool:
         """Start an attempt, if a slot is idle where there is memory left for it."""
-        known = self._paces[node.task.stage].shares_for(node.ordinals, node.shares)
-        slot = self._slots.take(avoid, max(node.least, min(node.shares, known)))
+        slot = self._slots.take(avoid, self._claim(node))
         if slot is None:
             return False
         running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)

@@ -72,6 +72,11 @@ class Slots:
         """How many shares the memory of a host has."""
         return max(self._shares, self._most_on_host.get(host, 0))
 
+    @property
+    def most_shares(self) -> int:
+        """How many shares the memory of any host has at most."""
+        return max(self._shares, *self._most_on_host.values(), 1)
+
     def take(self, failed_on: Slot | None, shares: int = 1) -> Slot | None:
         """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before.
 

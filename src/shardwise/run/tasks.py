@@ -82,7 +82,9 @@ class Tasks:
         self.move(self._nodes[heappop(self.ready)], Cause.STARTED)
 
     def split(self, node: Node, middle: int, shares: int) -> tuple[Task, ...]:
-        """Put two tasks, in order of position, in the place of one that ran out of memory; they claim ``shares``."""
+        """Put two tasks, in order of position, in the place of one that runs or is the next; they claim ``shares``."""
+        if node.state is State.READY:
+            heappop(self.ready)
         task, new = node.task, max(self._nodes) + 1
         halves = replace(task, id=new, last=middle), replace(task, id=new + 1, first=middle)
         node.halves = tuple(Node(half, feeds=node.feeds, shares=shares) for half in halves)

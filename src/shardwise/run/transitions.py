@@ -49,6 +49,7 @@ TABLE: dict[State, dict[Cause, State]] = {
     },
     State.READY: {
         Cause.STARTED: State.RUNNING,
+        Cause.HALVED: State.SPLIT,
     },
     State.RUNNING: {
         Cause.SUCCEEDED: State.COMMITTING,
