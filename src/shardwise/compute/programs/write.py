@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.convert import to_table
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
-from shardwise.data.sinks import Sink
 from shardwise.data.source import Batch
+
+if TYPE_CHECKING:
+    from shardwise.data.sinks import Sink
 
 PART_BATCHES = 8
 """Batches of tables and arrays in an output file (about a million rows)."""
