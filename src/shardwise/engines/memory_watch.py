@@ -15,8 +15,8 @@ GROWTH = 4 << 30
 SHORTEST, LONGEST = 0.002, 0.05
 """Seconds between two looks at a worker."""
 
-RELATIVES_SECONDS = 0.1
-"""How often processes that functions started are looked for."""
+RELATIVES_SECONDS = 0.02
+"""How often processes that functions started are looked for: one that grows fast should be known when it does."""
 
 MOST_OF_A_CORE = 0.1
 """Looking takes no more of a core than this, however long one look takes."""
@@ -78,7 +78,8 @@ class MemoryWatch:
         now = time.monotonic()
         if self._watched and now >= self._next_search:
             self._relatives.find(watched.footprint for watched in self._watched.values())
-            self._next_search = now + RELATIVES_SECONDS
+            took = time.monotonic() - now
+            self._next_search = now + max(RELATIVES_SECONDS, took / MOST_OF_A_CORE)
         for slot, watched in list(self._watched.items()):
             if watched.next_look <= now:
                 self._look_at(slot, watched)

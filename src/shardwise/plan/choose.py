@@ -57,9 +57,9 @@ def choose(
     cores = usable_cores()
     threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)
     target = _target(work, slots, shard_size, reasons)
-    each = memory if name == "inline" else share(memory, slots)
+    ceiling = memory if name == "inline" else share(memory, slots)
     url = name if name == "inline" else f"{name}:{slots}"
-    return Choice(url, slots, threads, target, each, tuple(reasons))
+    return Choice(url, slots, threads, target, ceiling, tuple(reasons))
 
 
 def _engine(
