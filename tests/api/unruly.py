@@ -49,7 +49,7 @@ class UnrulyEngine:
         self._programs[ref] = blob
         return ref
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         self._tasks[slot] = records.from_json(TaskSpec, task)
 
     def kill(self, slot: int) -> None:

@@ -70,3 +70,17 @@ def test_the_end_leaves_nothing_of_a_bar() -> None:
     watcher.ended()
     watcher.moved(100.0, running=1, commits=[])
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_splits_and_second_attempts_are_told_and_counted() -> None:
+    watcher, stream = watched()
+    task = graph().tasks[1]
+    halves = [replace(task, id=4, last=45), replace(task, id=5, first=45)]
+    watcher.split(task, halves, Failure("memory", "WorkerError", "too much"))
+    watcher.speculated(halves[1])
+    assert stream.getvalue().splitlines()[1:] == [
+        "task partial 30-60 ran out of memory: split into 30-45 and 45-60",
+        "task partial 45-60 takes long: trying it a second time on an idle worker",
+    ]
+    watcher.moved(20.0, running=2, commits=[commit("partial", 30, 45), commit("partial", 45, 60)])
+    assert stream.getvalue().splitlines()[-1].startswith("partial: 60 %, 3/5 tasks")

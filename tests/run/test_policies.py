@@ -8,7 +8,21 @@ from hypothesis import strategies as st
 
 from shardwise.compute.task import Failure
 from shardwise.run.messages import Budgets, SlotLost
-from shardwise.run.policies import LONGEST_REST, allowance, blame, despair, elsewhere, patience, rest
+from shardwise.run.policies import (
+    LONGEST_REST,
+    WORKER_BASE,
+    allowance,
+    backup_after,
+    blame,
+    ceiling,
+    despair,
+    elsewhere,
+    middle,
+    more_shares,
+    patience,
+    rest,
+    shares_for,
+)
 
 KINDS = ("exception", "crash", "timeout", "memory", "storage", "engine")
 
@@ -90,3 +104,41 @@ def test_despair_gives_the_number_and_the_last_reason() -> None:
     assert "exit code 1" in failure.message
     assert (failure.kind, failure.type, failure.code) == ("crash", "WorkerError", "E400")
     assert failure.fix
+
+
+@given(st.integers(0, 100), st.integers(1, 100), st.integers(1, 9))
+def test_a_cut_lies_inside_on_a_unit_and_near_the_middle(first: int, ordinals: int, unit: int) -> None:
+    last = first + ordinals
+    cut = middle(first, last, unit)
+    inside = [at for at in range(first + 1, last) if at % unit == 0]
+    assert (cut in inside) if inside else cut is None
+    assert cut is None or abs(2 * cut - first - last) <= 2 * unit
+
+
+@given(st.integers(1, 64), st.integers(WORKER_BASE, 1 << 34))
+def test_all_ceilings_together_are_never_more_than_all_shares(slots: int, share: int) -> None:
+    for shares in range(1, slots + 1):
+        at_work, idle = slots // shares, slots - slots // shares
+        spare = min(idle, at_work * (shares - 1))  # workers whose shares were claimed
+        others = idle - spare
+        assert at_work * ceiling(share, shares) + spare * WORKER_BASE + others * share <= slots * share
+        assert more_shares(shares, slots) > shares or shares == slots
+
+
+@given(st.integers(0, 1 << 36), st.integers(WORKER_BASE, 1 << 32), st.integers(1, 64))
+def test_enough_shares_are_enough(used: int, share: int, most: int) -> None:
+    shares = shares_for(used, share, most)
+    assert 1 <= shares <= most
+    assert shares == most or ceiling(share, shares) >= used
+    assert shares == 1 or ceiling(share, shares - 1) < used * 1.1
+
+
+@given(st.lists(st.floats(0.0, 1e6), max_size=20).map(sorted), st.integers(0, 40))
+def test_a_backup_comes_late_and_only_where_most_have_finished(seconds: list[float], others: int) -> None:
+    after = backup_after(seconds, len(seconds), len(seconds) + others)
+    if len(seconds) >= 3 and others <= len(seconds) / 3:
+        assert after is not None
+        assert after >= 1.0
+        assert after >= seconds[len(seconds) // 2]
+    else:
+        assert after is None
