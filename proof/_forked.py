@@ -27,7 +27,9 @@ PATIENCE = 120.0
 def start(
     act: Callable[[], Any], printed: Path, terminal: int | None = None, environment: dict[str, str] | None = None
 ) -> int:
-    """Do something in a forked child, whose output goes to a file or to a terminal; returns its number.
+    """Do something in a forked child; returns its number.
+
+    What it prints goes to a file; with a terminal of its own, what it says on stderr goes there.
 
     ``act`` may return an exit status. Like a fresh Python, the child obeys Ctrl-C.
     """
@@ -50,17 +52,16 @@ def start(
 
 
 def _redirect(printed: Path, terminal: int | None) -> None:
-    if terminal is None:
-        output = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    else:
+    output = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if terminal is not None:
         import fcntl
         import termios
 
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-        output = terminal
         os.dup2(terminal, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+        os.dup2(terminal, 2)
 
 
 def await_end(pid: int, seconds: float = PATIENCE) -> int | None:
