@@ -23,6 +23,8 @@ from shardwise.engines.stopped import GAP_SECONDS, PATIENCE_SECONDS, StoppedWatc
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
+
 
 class Calls:
     def __init__(self, function: Callable[[Attempt], None]) -> None:
@@ -44,7 +46,7 @@ def until(engine: LocalEngine, kind: type[EngineEvent]) -> list[EngineEvent]:
     """All that happens up to and including the first event of a kind."""
     events: list[EngineEvent] = []
     while not any(isinstance(event, kind) for event in events):
-        heard = engine.wait(60)
+        heard = engine.wait(PATIENCE)
         assert heard, f"no {kind.__name__} within a minute"
         events += heard
     return events
