@@ -98,16 +98,16 @@ def marked(mark: str) -> list[int]:
     """Processes that were started with a mark in their environment, and live."""
     wanted = f"{MARK}={mark}\0".encode()
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if wanted in Path(f"/proc/{entry}/environ").read_bytes() + b"\0" and _lives(entry):
-                    found.append(int(entry))
+                if wanted in (entry / "environ").read_bytes() + b"\0" and _lives(entry):
+                    found.append(int(entry.name))
     return found
 
 
-def _lives(pid: str) -> bool:
-    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+def _lives(entry: Path) -> bool:
+    return (entry / "stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
 
 
 def all_gone(mark: str, seconds: float) -> float:

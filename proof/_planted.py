@@ -18,11 +18,12 @@ class Bug:
 
 SCHEDULER = ("tests/run/test_scheduler.py", "tests/run/test_scheduler_failures.py")
 SIMULATION = ("tests/simulation/test_scheduler_simulation.py",)
-DIRECTORY = ("tests/run/test_directory.py", "tests/run/test_journal.py")
+DIRECTORY = ("tests/run/test_directory.py", "tests/run/test_journal.py", "tests/run/test_commit_order.py")
 OUTPUT = ("tests/run/test_output.py",)
 DRIVER = ("tests/run/test_driver.py",)
-STORES = ("tests/storage/test_stores.py",)
-ENGINES = ("tests/conformance/test_engines.py", "tests/engines/test_local.py")
+STORES = ("tests/storage/test_stores.py", "tests/run/test_commit_order.py")
+CONFORMANCE = "tests/conformance/test_engines.py::"
+LOCAL = ("tests/engines/test_local.py",)
 STOPPED = ("tests/engines/test_stopped.py",)
 WORKER = ("tests/compute/test_worker.py",)
 
@@ -131,8 +132,8 @@ BUGS = (
     Bug(
         "a second graph uses the numbers of attempts of the first",
         "run/driver.py",
-        "else self._last_attempt + 1",
-        "else self.ledger.next_attempt() * 0 + 1",
+        "self._last_attempt = max([first, *round_.attempts])",
+        "self._last_attempt = first - 1",
         DRIVER,
     ),
     Bug(
@@ -232,7 +233,7 @@ BUGS = (
     Bug(
         "attempts of dead drivers are not swept",
         "run/recovery.py",
-        "        if int(label.partition(\"-\")[0]) < epoch:\n",
+        '        if int(label.partition("-")[0]) < epoch:\n',
         "        if False:\n",
         DIRECTORY,
     ),
@@ -299,13 +300,13 @@ BUGS = (
         "compute/worker.py",
         "        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)\n",
         "        ctypes.CDLL(None)\n",
-        ENGINES,
+        (CONFORMANCE + "test_workers_die_with_their_driver",),
     ),
     Bug(
-        "a busy worker does not notice the end of the socket",
+        "nothing in a busy worker watches",
         "compute/worker.py",
-        "        while not hang_up.poll(PULSE_SECONDS * 1000):\n",
-        "        while hang_up.poll(PULSE_SECONDS * 1000) or True:\n",
+        '        threading.Thread(target=self._watch, name="shardwise-watch", daemon=True).start()\n',
+        "",
         WORKER,
     ),
     Bug(
@@ -313,7 +314,7 @@ BUGS = (
         "compute/worker.py",
         "if os.getpid() != self._pid:",
         "if False:",
-        ENGINES,
+        (CONFORMANCE + "test_a_forked_child_that_returns_does_not_answer_too",),
     ),
     Bug(
         "inputs are not compared with their digests",
@@ -327,7 +328,7 @@ BUGS = (
         "engines/local.py",
         "                self._hear(slot, worker, worker.receive_all())\n",
         "",
-        ENGINES[1:],
+        LOCAL,
     ),
     Bug(
         "a dead worker is not replaced",
@@ -336,7 +337,7 @@ BUGS = (
         "                )\n        self._start()\n",
         '                    "run `python -m shardwise.compute.worker` by hand to see why, or use --engine inline",\n'
         "                )\n",
-        ENGINES[1:],
+        (CONFORMANCE + "test_an_idle_worker_killed_from_outside_is_replaced",),
     ),
     Bug(
         "half a message is taken for a whole one",
@@ -350,7 +351,7 @@ BUGS = (
         "engines/process.py",
         "                os.killpg(self._process.pid, signal.SIGKILL)\n",
         "                pass\n",
-        ENGINES,
+        (CONFORMANCE + "test_processes_that_a_function_started_die_with_its_worker",),
     ),
     Bug(
         "a stopped worker keeps its task for ever",

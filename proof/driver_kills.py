@@ -11,20 +11,18 @@ import random
 import shutil
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads should not fork
-
-from _forked import MARK, all_gone, await_end, complete, end, lanes, start
-from _proof import Proof, median, must
-from faults import victim
-from faults.place import KINDS, SHARD_SIZES, Place, make_data
 
 import shardwise.api.runner
 import shardwise.compute.custom
 import shardwise.engines.local
 import shardwise.run.directory  # noqa: F401
+from _forked import MARK, all_gone, await_end, complete, end, lanes, start
+from _proof import Proof, median, must
+from faults import victim
+from faults.place import KINDS, SHARD_SIZES, Place, make_data
 
 ASKED = (
     "SIGKILL of the driver at seeded instants of a small job: the same command completes, output bytes are identical, "
@@ -73,7 +71,10 @@ class Cases:
         self.proof = proof
         self.data = proof.directory / "data"
         self.data.mkdir()
-        complete(start(lambda: make_data(self.data, proof.seed, files=2) and None, proof.directory / "printed"), "making data")
+        complete(
+            start(lambda: make_data(self.data, proof.seed, files=2) and None, proof.directory / "printed"),
+            "making data",
+        )
         self.expected: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
 

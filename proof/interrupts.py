@@ -20,14 +20,13 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads should not fork
 
-from _forked import MARK, PATIENCE, all_gone, lanes, start
-from _proof import Broken, Proof, median, must
-
 import shardwise.api.runner
 import shardwise.cli.jobs
 import shardwise.cli.run
 import shardwise.engines.local
 import shardwise.run.directory  # noqa: F401
+from _forked import MARK, PATIENCE, all_gone, lanes, start
+from _proof import Broken, Proof, median, must
 from shardwise.cli.main import main as command_line
 
 ASKED = (
@@ -38,7 +37,7 @@ ASKED = (
 WANTED_SECONDS = 2.0
 """Tasks of the job are short; a drain waits for those under way."""
 
-JOB = '''
+JOB = """
 import time
 import shardwise as sw
 
@@ -47,7 +46,7 @@ def work(item):
     return item * item
 
 job = sw.from_items(list(range(60))).map_items(work).collect()
-'''
+"""
 SHARED = Path("/dev/shm")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads should not fork
 
-from _forked import await_end, complete, lanes, start
+from _forked import complete, lanes, start
 from _proof import Proof, must
 from driver_kills import Victim, fork_whole
 from faults import victim
@@ -28,9 +28,9 @@ ASKED = (
     "the same command completes, output bytes are identical, nothing is committed twice or run again"
 )
 CALLS = (
-    "openat,creat,write,pwrite64,writev,fsync,fdatasync,ftruncate,truncate,link,linkat,rename,renameat,renameat2,"
-    "unlink,unlinkat,mkdir,mkdirat,rmdir,flock,close"
-).split(",")
+    *("openat", "creat", "close", "write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate", "truncate"),
+    *("link", "linkat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "flock"),
+)
 LINE = re.compile(r"^(?:\[pid +)?(\d+)\]? +(\w+)\((.*)$")
 
 

@@ -16,13 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from _proof import Proof, median, must
 
 import cloudpickle
 
+from _proof import Proof, median, must
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Failure
 from shardwise.engines.local import LocalEngine
@@ -168,7 +166,7 @@ class Killer(threading.Thread):
                 os.kill(pid, signal.SIGKILL)
 
     def _kill_unborn(self) -> bool:
-        """Kill one that is starting; an engine gives up when too many do not live to be ready, so never two in a row."""
+        """Kill one that is starting, never two in a row: an engine gives up when too many do not live to be ready."""
         ready = len(self.engine.pids) + len(self.engine.down)
         starting = self.engine.starting()
         if not starting or ready <= self._ready_before:
@@ -198,9 +196,11 @@ class Rounds:
         self.proof = proof
         self.kills = self.busy = self.sent = self.tasks = self.unnoticed = self.half_sent = self.stillborn = 0
         self.noticed: list[float] = []
+        self.number = 0
 
-    def round(self, number: int, most: int) -> None:
+    def round(self, most: int) -> None:
         """Carry a graph out while workers are killed; check every answer."""
+        number, self.number = self.number, self.number + 1
         place = self.proof.directory / f"round-{number}"
         engine = Seen(WORKERS)
         killer = Killer(engine, f"{self.proof.seed} worker {number}", most)
@@ -301,12 +301,10 @@ def lock_held() -> bool:
 def main() -> None:
     proof = Proof("worker_kills", 2000, ASKED)
     rounds = Rounds(proof)
-    number = 0
     while rounds.kills < proof.count and proof.failed < 5:
         kills = rounds.kills
-        proof.check(number, lambda: rounds.round(number, proof.count - rounds.kills))
+        proof.check(f"round {rounds.number}", lambda: rounds.round(proof.count - rounds.kills))
         proof.passed(rounds.kills - kills)
-        number += 1
     noticed = rounds.noticed
     within: Callable[[], None] = lambda: must(  # noqa: E731
         not rounds.unnoticed and median(noticed) <= NOTICED_SECONDS,
@@ -317,7 +315,7 @@ def main() -> None:
     times = proof.check("stopped", lambda: stopped(proof, stops)) or []
     held = proof.check("lock", lock_held)
     proof.end(
-        rounds=number,
+        rounds=rounds.number,
         tasks=rounds.tasks,
         attempts=rounds.sent,
         kills_of_workers_at_work=rounds.busy,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,17 +80,19 @@ class Place:
 
     def lines(self) -> list[tuple[str, int, int]]:
         """(stage, first, last) of each line of the journal that is a commit."""
-        found = (line.data["commit"] for line in Journal(open_store(str(self.run_dir))).load() if line.kind == COMMITTED)
+        found = (
+            line.data["commit"] for line in Journal(open_store(str(self.run_dir))).load() if line.kind == COMMITTED
+        )
         return [(commit["stage"], commit["first"], commit["last"]) for commit in found]
 
     def committed_twice(self) -> list[str]:
         """Parts of stages that two lines of the journal name."""
         lines = sorted(self.lines())
-        return [
-            f"{b[0]} {b[1]}-{b[2]}" for a, b in zip(lines, lines[1:]) if a[0] == b[0] and (b[1] < a[2] or a == b)
-        ]
+        return [f"{b[0]} {b[1]}-{b[2]}" for a, b in pairwise(lines) if a[0] == b[0] and (b[1] < a[2] or a == b)]
 
     def garbage(self) -> list[str]:
         """Files of a finished job that nothing should have left."""
         paths = [path for path in self.root.rglob("*") if path.is_file()]
-        return sorted(str(p) for p in paths if "_attempts" in p.parts or p.suffix == ".tmp" or p.name.startswith(HIDDEN))
+        return sorted(
+            str(p) for p in paths if "_attempts" in p.parts or p.suffix == ".tmp" or p.name.startswith(HIDDEN)
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from faults.place import KINDS, SHARD_SIZES, Place, make_data
 
 SEED = int(os.environ.get("SHARDWISE_SEED", "1"))

@@ -1,5 +1,6 @@
-"""A driver to be killed: ``python victim.py KIND DATA OUT LOG engine=local:2 [option=value ...]`` runs one job and prints
-its bytes.
+"""A driver to be killed: ``python victim.py KIND DATA OUT LOG engine=local:2 [option=value ...]``.
+
+It runs one job and prints the digest of its bytes, how many tasks it has, and how many were committed before.
 
 Every batch that a function sees is noted in LOG, one line each, in one write, so that the tests can tell what ran.
 """

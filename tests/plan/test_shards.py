@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ def test_gaps_are_what_is_not_committed_in_order(case: tuple[list[tuple[int, int
     done, end = case
     left = gaps(done, end)
     assert ordinals(left) == sorted(set(range(end)) - set(ordinals(done)))
-    assert all(a[1] < b[0] for a, b in zip(left, left[1:])), "neighbouring gaps are one"
+    assert all(a[1] < b[0] for a, b in pairwise(left)), "neighbouring gaps are one"
 
 
 @given(

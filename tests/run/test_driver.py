@@ -99,9 +99,7 @@ def success(slot: int, spec: TaskSpec) -> Finished:
     return finished(slot, spec, (Output("o", 1, len(data), digest(data), data),))
 
 
-def finished(
-    slot: int, spec: TaskSpec, outputs: tuple[Output, ...] = (), failure: Failure | None = None
-) -> Finished:
+def finished(slot: int, spec: TaskSpec, outputs: tuple[Output, ...] = (), failure: Failure | None = None) -> Finished:
     return Finished(slot, records.to_json(Outcome(spec.task, spec.attempt, outputs, failure, logs=("said",))).encode())
 
 
