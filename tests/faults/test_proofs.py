@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import shardwise
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "proof" / "run.py"
@@ -53,3 +56,15 @@ def test_a_proof_that_says_nothing_has_failed(tmp_path: Path) -> None:
     result = runner().carry_out(script, 1, None)
     assert result["failed"] == 1
     assert result["asked"] == "Says nothing."
+
+
+def test_every_planted_bug_has_its_place_and_its_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changes such a line changes ``proof/_planted.py`` too."""
+    monkeypatch.syspath_prepend(str(RUN.parent))
+    planted = importlib.import_module("_planted")
+    for bug in planted.BUGS:
+        source = (Path(shardwise.__path__[0]) / bug.file).read_text()
+        assert source.count(bug.old) == 1, f"{bug.file} has {source.count(bug.old)} times what {bug.name!r} replaces"
+        for test in bug.tests:
+            assert (ROOT / test.partition("::")[0]).exists(), f"{bug.name!r} is to be found by {test}"
+    assert len({bug.name for bug in planted.BUGS}) == len(planted.BUGS)
