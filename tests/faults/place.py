@@ -93,6 +93,9 @@ class Place:
     def garbage(self) -> list[str]:
         """Files of a finished job that nothing should have left."""
         paths = [path for path in self.root.rglob("*") if path.is_file()]
-        return sorted(
-            str(p) for p in paths if "_attempts" in p.parts or p.suffix == ".tmp" or p.name.startswith(HIDDEN)
-        )
+        return sorted(str(p) for p in paths if "_attempts" in p.parts or p.suffix == ".tmp" or _is_half_put(p))
+
+
+def _is_half_put(path: Path) -> bool:
+    """Whether a writer left it. A second name of a segment does not count: who finds a finished run changes nothing."""
+    return path.name.startswith(HIDDEN) and path.stat().st_nlink == 1
