@@ -35,7 +35,8 @@ ASKED = (
     "command then completes with the same output"
 )
 WANTED_SECONDS = 2.0
-"""Tasks of the job are short; a drain waits for those under way."""
+"""Tasks of the job are short; a drain waits for those under way. On a machine that is so slow, or has so much else to
+do, that the job itself takes longer, as long as that."""
 
 JOB = """
 import time
@@ -174,7 +175,8 @@ class Cases:
         all_gone(str(place.root), 1.0)
         left = sorted(str(path) for path in place.temporary.iterdir())
         must(not left, f"left behind after Ctrl-C at {typed}: {left}; it said:\n{said}")
-        must(took <= WANTED_SECONDS, f"it took {took:.1f} s to end after Ctrl-C at {typed}; it said:\n{said}")
+        slow = took > max(WANTED_SECONDS, self.seconds)
+        must(not slow, f"it took {took:.1f} s to end after Ctrl-C at {typed}; it said:\n{said}")
         must(place.finish() == self.expected, f"another answer after Ctrl-C at {typed}")
         shutil.rmtree(place.root)
         return {"took": took, "status": status, "twice": len(typed) > 1, "traceback": "Traceback" in said}
@@ -200,6 +202,7 @@ def main() -> None:
         done_already=sum(r["status"] == 0 for r in found),
         typed_twice=sum(r["twice"] for r in found),
         ended_after_s={"median": round(median(times), 3), "max": round(max(times, default=0.0), 3)},
+        ended_within_2_s=f"{sum(t <= WANTED_SECONDS for t in times)} of {len(times)}",
         left_in_shared_memory=len(left),
         tracebacks=sum(r["traceback"] for r in found),
         undisturbed_s=round(cases.seconds, 2),
