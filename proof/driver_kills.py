@@ -1,7 +1,9 @@
 """SIGKILL of the driver at seeded instants of a small job: the same command goes on, to the same bytes.
 
-The instants are uniform over the time that an undisturbed job takes, measured first. Every third case goes on with
-another shard size, every fifth is killed a second time while it goes on, every twentieth driver is a fresh interpreter.
+The instants of half of the cases are uniform over the time that an undisturbed job takes, measured first; those of the
+others over the time from the first batch to the end, for a small job spends most of its time on starting workers. Every
+fourth case goes on with another shard size, every fifth is killed a second time while it goes on, every twentieth
+driver is a fresh interpreter.
 """
 
 from __future__ import annotations
@@ -57,11 +59,24 @@ def fork_whole(place: Victim, **options: str) -> str:
     return place.digest()
 
 
-def measure(place: Victim) -> tuple[str, float]:
-    """Digest of an undisturbed run, and how long it takes."""
+def measure(place: Victim) -> tuple[str, float, float]:
+    """Digest of an undisturbed run, how long it takes, and how long from the first batch on."""
     started = time.monotonic()
-    digest = fork_whole(place)
-    return digest, time.monotonic() - started
+    pid = place.fork()
+    must(await_work(place, pid, 0), "the driver ends before it has begun")
+    begun = time.monotonic()
+    complete(pid, "the driver")
+    ended = time.monotonic()
+    return place.digest(), ended - started, ended - begun
+
+
+def await_work(place: Victim, pid: int, seen: int) -> bool:
+    """Wait until more batches than ``seen`` bytes tell of were begun; whether the driver was there so long."""
+    while not place.log.exists() or place.log.stat().st_size <= seen:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 class Cases:
@@ -77,6 +92,7 @@ class Cases:
         )
         self.expected: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.working: dict[str, float] = {}
 
     def measure(self) -> None:
         """Two at a time, as it will be."""
@@ -88,6 +104,7 @@ class Cases:
             found[KINDS[number % len(KINDS)]].append(result)
         for kind, results in found.items():
             self.seconds[kind] = median(r["seconds"] for r in results)
+            self.working[kind] = median(r["working"] for r in results)
             self.expected[kind] = results[0]["digest"]
             if len({r["digest"] for r in results}) > 1:
                 self.proof.fail(kind, "undisturbed runs differ")
@@ -96,9 +113,9 @@ class Cases:
     def _whole(self, number: int) -> dict[str, Any]:
         kind = KINDS[number % len(KINDS)]
         place = Victim(self.proof.directory / f"whole-{number}", kind, self.data)
-        digest, seconds = measure(place)
+        digest, seconds, working = measure(place)
         shutil.rmtree(place.root)
-        return {"digest": digest, "seconds": seconds}
+        return {"digest": digest, "seconds": seconds, "working": working}
 
     def case(self, number: int) -> dict[str, Any]:
         """Kill a driver, go on, compare."""
@@ -107,16 +124,17 @@ class Cases:
         place = Victim(self.proof.directory / str(number), kind, self.data, engine)
         too_late = 0
         fresh = number % 20 == 19
-        while not self._kill(place, chance.uniform(0.0, self.seconds[kind]), fresh):
+        at_work = number % 2 == 1
+        while not self._kill(place, chance.random(), fresh, at_work):
             too_late += 1
             shutil.rmtree(place.root)
             place = Victim(place.root, kind, self.data, engine)
         gone = all_gone(str(place.root), DEATH_SECONDS)
         committed, before, lines = place.committed(), place.seen(), self._lines(place)
-        other = {"shard_size": chance.choice(SHARD_SIZES)} if number % 3 == 0 else {}
+        other = {"shard_size": chance.choice(SHARD_SIZES)} if number % 4 == 0 else {}
         kills = 1
         if number % 5 == 0:
-            kills += self._kill(place, chance.uniform(0.0, self.seconds[kind]), fresh, **other)
+            kills += self._kill(place, chance.random(), fresh, at_work, **other)
             all_gone(str(place.root), DEATH_SECONDS)
         self._go_on(place, fresh, other)
         again = committed & set(place.seen() - before)
@@ -128,15 +146,19 @@ class Cases:
         shutil.rmtree(place.root)
         return every
 
-    def _kill(self, place: Victim, after: float, fresh: bool, **options: str) -> bool:
-        """Kill a driver after some time; whether it was still there."""
+    def _kill(self, place: Victim, share: float, fresh: bool, at_work: bool, **options: str) -> bool:
+        """Kill a driver after a share of its time; whether it was still there."""
+        seen = place.log.stat().st_size if place.log.exists() else 0
         started = time.monotonic()
+        after = share * self.seconds[place.kind]
         if fresh:
             os.environ[MARK] = str(place.root)
             pid = place.start(**options).pid
             after += FRESH_SECONDS
         else:
             pid = place.fork(**options)
+        if at_work and await_work(place, pid, seen):
+            started, after = time.monotonic(), share * self.working[place.kind]
         if await_end(pid, max(0.0, after - (time.monotonic() - started))) is not None:
             return False
         end(pid)
