@@ -43,6 +43,7 @@ WORKERS = 4
 TASKS = 150
 """Of a round; rounds follow one another until there were enough kills."""
 
+IDLE_KILLS = 3
 PIECE, PIECES = 50_000, 200
 ROUND_SECONDS = 300.0
 LOCK_SECONDS = 12
@@ -110,7 +111,7 @@ class Seen(LocalEngine):
         self.sent = 0
         self.busy: dict[int, float] = {}
         self.down: dict[int, tuple[float, str, str]] = {}
-        self.half_sent = 0
+        self.half_sent = self.finished = 0
 
     def send(self, slot: int, task: bytes) -> None:
         """Send and count."""
@@ -130,6 +131,7 @@ class Seen(LocalEngine):
                     self.down[self.pids.pop(slot)] = (now, kind, why)
                     self.busy.pop(slot, None)
                 case Finished(slot):
+                    self.finished += 1
                     self.busy.pop(slot, None)
         return events
 
@@ -137,13 +139,22 @@ class Seen(LocalEngine):
         """Workers that are not ready yet."""
         return [worker.pid for worker in list(self._slots.values()) if not worker.greeted]
 
+    def arrived(self, slot: int) -> int:
+        """Bytes of a message that has not arrived whole."""
+        worker = self._slots.get(slot)
+        return 0 if worker is None else len(worker._inbox._bytes)
+
     def _bury(self, slot: int) -> tuple[str, str]:
         self.half_sent += bool(self._slots[slot]._inbox._bytes)
         return super()._bury(slot)
 
 
 class Killer(threading.Thread):
-    """Kills workers that are ready, at random instants, until it has had enough or is told to stop."""
+    """Kills workers that are ready, at random instants, until it has had enough or is told to stop.
+
+    A run gives up, as it should, when too many workers die and nothing gets done. So there are at most two kills for
+    each attempt that succeeded, and three of idle workers between two of those, however slow the machine is.
+    """
 
     def __init__(self, engine: Seen, seed: str, most: int) -> None:
         super().__init__(daemon=True)
@@ -151,6 +162,7 @@ class Killer(threading.Thread):
         self.chance = random.Random(seed)
         self.killed: dict[int, float] = {}
         self._ready_before = 0
+        self._idle = (0, 0)  # attempts that had succeeded, idle workers killed since
         self.busy = self.stillborn = 0
         self.enough = threading.Event()
 
@@ -158,12 +170,36 @@ class Killer(threading.Thread):
         while len(self.killed) < self.most and not self.enough.wait(self.chance.uniform(0.0, 0.12)):
             if self.chance.random() < 0.1 and self._kill_unborn():
                 continue
+            if len(self.killed) > 2 * self.engine.finished + WORKERS:
+                continue
             there = [(slot, pid) for slot, pid in list(self.engine.pids.items()) if pid not in self.killed]
+            half = self._half_sent(there) if self.chance.random() < 0.25 else None
             if there:
-                slot, pid = self.chance.choice(there)
-                self.busy += slot in self.engine.busy
+                slot, pid = half or self.chance.choice(there)
+                if slot in self.engine.busy:
+                    self.busy += 1
+                elif not self._may_kill_idle():
+                    continue
                 self.killed[pid] = time.monotonic()
                 os.kill(pid, signal.SIGKILL)
+
+    def _half_sent(self, there: list[tuple[int, int]]) -> tuple[int, int] | None:
+        """One whose answer has arrived in part, within half a second."""
+        wanted = self.chance.uniform(0.0, 0.8 * PIECE * PIECES)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end and not self.enough.is_set():
+            for slot, pid in there:
+                if self.engine.arrived(slot) > wanted:
+                    return slot, pid
+            time.sleep(0.0005)
+        return None
+
+    def _may_kill_idle(self) -> bool:
+        succeeded, killed = self._idle
+        if succeeded != self.engine.finished:
+            killed = 0
+        self._idle = (self.engine.finished, killed + (killed < IDLE_KILLS))
+        return killed < IDLE_KILLS
 
     def _kill_unborn(self) -> bool:
         """Kill one that is starting, never two in a row: an engine gives up when too many do not live to be ready."""
