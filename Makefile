@@ -1,10 +1,10 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
-# make explore: the tests with new random cases.
+# make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; half an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test explore check format lint types clean
+.PHONY: demo test explore proof check format lint types clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,15 +20,18 @@ test: .venv/ready
 explore: .venv/ready
 	SHARDWISE_EXPLORE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
+proof: .venv/ready
+	$(BIN)/python proof/run.py
+
 check: .venv/ready lint types test
 
 lint: .venv/ready
-	$(BIN)/ruff format --check src tests examples benchmarks
-	$(BIN)/ruff check src tests examples benchmarks
+	$(BIN)/ruff format --check src tests examples benchmarks proof
+	$(BIN)/ruff check src tests examples benchmarks proof
 
 format: .venv/ready
-	$(BIN)/ruff format src tests examples benchmarks
-	$(BIN)/ruff check --fix src tests examples benchmarks
+	$(BIN)/ruff format src tests examples benchmarks proof
+	$(BIN)/ruff check --fix src tests examples benchmarks proof
 
 types: .venv/ready
 	$(BIN)/mypy

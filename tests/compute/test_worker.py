@@ -23,7 +23,7 @@ from shardwise.engines.process import THREAD_VARIABLES, WorkerProcess, module_pa
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 
 
 @pytest.fixture

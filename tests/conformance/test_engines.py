@@ -31,7 +31,7 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 ENGINES = ["inline", "local"]
 WITH_PROCESSES = ["local"]  # whose slots can be killed, and crash alone
-PATIENCE = 60.0
+PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 BIG = 50 << 20
 
 

@@ -25,6 +25,8 @@ from shardwise.errors import EngineError
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
+
 
 @pytest.fixture
 def engine() -> Iterator[LocalEngine]:
@@ -34,7 +36,7 @@ def engine() -> Iterator[LocalEngine]:
 
 
 def first_up(engine: LocalEngine) -> SlotUp:
-    (up,) = engine.wait(60)
+    (up,) = engine.wait(PATIENCE)
     assert isinstance(up, SlotUp)
     return up
 
@@ -81,7 +83,7 @@ def test_workers_that_never_begin_are_not_started_for_ever(
     monkeypatch.setattr(sys, "executable", str(broken))
     engine.open(Want(1))
     with pytest.raises(EngineError, match=r"127.*\n.*no such library"):
-        engine.wait(60)
+        engine.wait(PATIENCE)
     engine.close()
     assert psutil.Process().children() == []
 
@@ -100,11 +102,11 @@ def test_the_kernels_hand_is_told_from_others(engine: LocalEngine, monkeypatch: 
     monkeypatch.setattr(process, "oom_kills", lambda: next(kills))
     engine.open(Want(1))
     os.kill(first_up(engine).pid, signal.SIGKILL)
-    down = next(event for event in engine.wait(60) if isinstance(event, SlotDown))
+    down = next(event for event in engine.wait(PATIENCE) if isinstance(event, SlotDown))
     assert down.kind == "memory"
     assert "memory ran out" in down.reason
     os.kill(first_up(engine).pid, signal.SIGKILL)
-    down = next(event for event in engine.wait(60) if isinstance(event, SlotDown))
+    down = next(event for event in engine.wait(PATIENCE) if isinstance(event, SlotDown))
     assert down.kind == "crash"
     assert "from outside" in down.reason
 
@@ -116,7 +118,7 @@ def test_deaths_are_found_where_the_kernel_does_not_announce_them(
     engine.open(Want(1))
     up = first_up(engine)
     os.kill(up.pid, signal.SIGKILL)
-    events = engine.wait(60)
+    events = engine.wait(PATIENCE)
     assert [type(event) for event in events] == [SlotDown]
     assert first_up(engine).slot == up.slot + 1
 
@@ -138,9 +140,9 @@ def test_what_a_worker_said_before_it_died_is_heard(engine: LocalEngine, tmp_pat
         engine.send(up.slot, records.to_json(TaskSpec("r", "s", 0, 0, ref, 0, 1, str(tmp_path))).encode())
     while psutil.Process(up.pid).status() != psutil.STATUS_ZOMBIE:
         pass
-    events = engine.wait(60)
+    events = engine.wait(PATIENCE)
     while not any(isinstance(event, SlotDown) for event in events):
-        events += engine.wait(60)
+        events += engine.wait(PATIENCE)
     assert [type(event) for event in events[:2]] == [Finished, SlotDown]
 
 

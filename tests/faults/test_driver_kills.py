@@ -6,79 +6,22 @@ import functools
 import os
 import random
 import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from shardwise.run.directory import RunDirectory
+from faults.place import KINDS, SHARD_SIZES, Place, make_data
 
-VICTIM = Path(__file__).with_name("victim.py")
 SEED = int(os.environ.get("SHARDWISE_SEED", "1"))
-KINDS = ("aggregate", "map", "write")
 INSTANTS = 7  # times three kinds
-FILES, ROWS, BATCH = 4, 6000, 500
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(SEED)
-    for number in range(FILES):
-        table = pa.table(
-            {"k": rng.integers(0, 5, ROWS), "x": rng.standard_normal(ROWS) * 10.0 ** rng.integers(-9, 9, ROWS)}
-        )
-        pq.write_table(table, directory / f"{number}.parquet", row_group_size=BATCH)
-    return directory
-
-
-class Place:
-    """Where one job writes, and how it is run."""
-
-    def __init__(self, root: Path, kind: str, data: Path) -> None:
-        self.kind, self.data, self.root = kind, data, root
-        root.mkdir(parents=True, exist_ok=True)
-        self.log = root / "log"
-
-    def start(self, **options: str) -> subprocess.Popen[str]:
-        pairs = [f"{k}={v}" for k, v in {"run_dir": str(self.root / "run"), "shard_size": "9kB", **options}.items()]
-        command = [
-            sys.executable,
-            str(VICTIM),
-            self.kind,
-            str(self.data),
-            str(self.root / "out"),
-            str(self.log),
-            *pairs,
-        ]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    def finish(self, **options: str) -> tuple[str, int, int]:
-        out, err = self.start(**options).communicate(timeout=120)
-        assert out, err
-        digest, tasks, resumed = out.split()
-        return digest, int(tasks), int(resumed)
-
-    def seen(self) -> Counter[str]:
-        return Counter(self.log.read_text().split()) if self.log.exists() else Counter()
-
-    def committed(self) -> set[str]:
-        """Batches that the journal names, as the log writes them."""
-        if not (self.root / "run" / "journal").exists():
-            return set()
-        stage = {"aggregate": "partial", "map": "collect", "write": "write"}[self.kind]
-        per_file = ROWS // BATCH
-        commits = RunDirectory.read(str(self.root / "run")).committed(stage)
-        return {f"{o // per_file}:{o % per_file}" for c in commits for o in range(c.first, c.last)}
+    return make_data(tmp_path_factory.mktemp("data"), SEED)
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +64,12 @@ def test_a_killed_driver_loses_nothing(
     _, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive, f"workers outlived their driver (seed {SEED})"
     committed, before = place.committed(), place.seen()
-    other = {"shard_size": chance.choice(["3kB", "40kB", "1MB"])} if number % 2 else {}
+    other = {"shard_size": chance.choice(SHARD_SIZES)} if number % 2 else {}
     assert place.finish(**other)[0] == digest, f"other bytes after a kill (seed {SEED})"
     again = place.seen() - before
     assert not committed & set(again), f"committed batches ran again (seed {SEED}): {sorted(committed & set(again))}"
+    assert not place.committed_twice(), f"committed twice (seed {SEED})"
+    assert not place.garbage(), f"left behind (seed {SEED})"
 
 
 def test_a_finished_run_answers_without_running_anything(tmp_path: Path, data: Path) -> None:

@@ -1,4 +1,6 @@
-"""A driver to be killed: ``python victim.py KIND DATA OUT LOG [option=value ...]`` runs one job and prints its bytes.
+"""A driver to be killed: ``python victim.py KIND DATA OUT LOG engine=local:2 [option=value ...]``.
+
+It runs one job and prints the digest of its bytes, how many tasks it has, and how many were committed before.
 
 Every batch that a function sees is noted in LOG, one line each, in one write, so that the tests can tell what ran.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +67,12 @@ def digest(kind: str, out: str, result: sw.Result) -> str:
     return hashed.hexdigest()
 
 
-def main() -> None:
-    kind, data, out, log, *rest = sys.argv[1:]
+def main(arguments: Sequence[str]) -> None:
+    kind, data, out, log, *rest = arguments
     options: dict[str, object] = dict(pair.split("=", 1) for pair in rest)
-    result = job(kind, data, out, log).run(engine="local:2", retries=5, progress="none", **options)
-    print(digest(kind, out, result), result.run.tasks, result.run.resumed_tasks)
+    result = job(kind, data, out, log).run(retries=5, progress="none", **options)
+    print(digest(kind, out, result), result.run.tasks, result.run.resumed_tasks, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

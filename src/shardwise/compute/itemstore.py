@@ -26,15 +26,19 @@ def encode(items: list[Any]) -> tuple[str, bytes]:
     Raises
     ------
     FunctionError
-        An item cannot be pickled.
+        An item cannot be pickled, or not be loaded again.
     """
     table = to_columns(items)
     if table is not None:
         return COLUMNS, ipc_bytes(table)
+    import pickle
+
     import cloudpickle
 
     try:
-        return PICKLE, sign(cloudpickle.dumps(items, protocol=5))
+        data = cloudpickle.dumps(items, protocol=5)
+        pickle.loads(data)  # what is committed must never turn out to be lost when it is read
+        return PICKLE, sign(data)
     except Exception as error:
         raise FunctionError(
             f"a result of the function cannot be stored: {type(error).__name__}: {error}",

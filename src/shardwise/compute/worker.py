@@ -216,7 +216,24 @@ class Printed:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
 
     def take(self) -> tuple[str, ...]:
-        """The lines since the last time; the file is empty afterwards."""
+        """The lines since the last time; the file is empty afterwards, and standard output and error are usable."""
+        lines = self._take()
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            self._mend(number, name)
+        return lines
+
+    def _mend(self, number: int, name: str) -> None:
+        """Open again what the function closed: prints of later attempts would fail, or land in another file."""
+        with contextlib.suppress(OSError):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(self._descriptor, number)
+            if getattr(getattr(sys, name), "closed", False):
+                stream = open(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+                setattr(sys, name, stream)
+
+    def _take(self) -> tuple[str, ...]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the function may have replaced or closed it
                 stream.flush()

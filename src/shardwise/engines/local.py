@@ -12,6 +12,7 @@ from shardwise.compute import wire
 from shardwise.engines.memory_watch import MemoryWatch
 from shardwise.engines.process import WorkerProcess, module_path
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.stopped import StoppedWatch
 from shardwise.errors import EngineError
 
 STILLBORN = 3
@@ -50,6 +51,7 @@ class LocalEngine:
         self._events: list[EngineEvent] = []
         self._stillborn = 0
         self._memory = MemoryWatch()
+        self._stopped = StoppedWatch()
 
     def open(self, want: Want) -> None:
         """Start the workers, all at once."""
@@ -141,10 +143,11 @@ class LocalEngine:
     def _look(self, timeout: float | None) -> None:
         """Take what arrives within ``timeout``, send what waits, and bury the dead."""
         assert self._selector is not None
+        self._give_up_stopped()
         blind = any(worker.death is None for worker in self._slots.values())
-        if blind:
-            timeout = LOOK_SECONDS if timeout is None else min(timeout, LOOK_SECONDS)
-        ready = {key.data for key, _ in self._selector.select(None if timeout is None else max(0.0, timeout))}
+        longest = LOOK_SECONDS if blind else self._stopped.due(time.monotonic())
+        timeout = longest if timeout is None else min(timeout, longest)
+        ready = {key.data for key, _ in self._selector.select(max(0.0, timeout))}
         for slot in sorted(self._slots if blind and not ready else ready):
             worker = self._slots[slot]
             worker.flush()
@@ -154,6 +157,15 @@ class LocalEngine:
                 self._replace(slot)
             else:
                 self._watch(slot, worker)
+
+    def _give_up_stopped(self) -> None:
+        """Kill workers that somebody stopped, so that their tasks are done by others."""
+        now = time.monotonic()
+        if self._stopped.due(now) > 0:
+            return
+        workers = {worker.pid: worker for worker in self._slots.values() if not worker.killed}
+        for pid in self._stopped.look(now, workers):
+            workers[pid].give_up("stopped answering: it was stopped (SIGSTOP or a debugger) and did not go on")
 
     def _hear(self, slot: int, worker: WorkerProcess, messages: list[tuple[int, bytes]]) -> None:
         for kind, payload in messages:

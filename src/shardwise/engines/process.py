@@ -69,6 +69,7 @@ class WorkerProcess:
         self.greeted = False
         self.hung_up = False
         self.outgrew: tuple[int, int] | None = None  # memory that it held and that it might use, if it ends for that
+        self._given_up = ""
         self._outbox: deque[memoryview] = deque()
         self._inbox = wire.Inbox()
         self._oom_kills = oom_kills()
@@ -167,6 +168,11 @@ class WorkerProcess:
         self.outgrew = self.outgrew or (held, allowed)
         self._signal_group()
 
+    def give_up(self, why: str) -> None:
+        """Kill it although the driver did not ask for that: it counts as a crash, with this reason."""
+        self._given_up = why
+        self.kill()
+
     def bury(self) -> tuple[str, str]:
         """Make sure that it has ended, remove what it left, and say how it died: (kind, reason) as in ``SlotDown``."""
         if self.hung_up and not self.killed:
@@ -202,6 +208,8 @@ class WorkerProcess:
 
     def _why(self, status: int) -> tuple[str, str]:
         who = f"worker process {self._process.pid}"
+        if self._given_up:
+            return "crash", f"{who} {self._given_up}"
         if self.killed:
             return "killed", f"{who} was killed by the driver"
         if self.outgrew is not None and status == -signal.SIGKILL:
