@@ -179,7 +179,7 @@ class LocalStore:
             self._prepare(directory.parent)
             _make_directory(directory)
         else:
-            _make_missing(directory)
+            make_directories(directory)
         self._prepared.add(directory)
 
 
@@ -250,10 +250,10 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _make_missing(directory: Path) -> None:
+def make_directories(directory: Path) -> None:
     """Make a directory and its parents, where they are missing, each with a durable entry in the one above."""
     if not directory.is_dir():
-        _make_missing(directory.parent)
+        make_directories(directory.parent)
         _make_directory(directory)
 
 
