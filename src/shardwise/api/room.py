@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shardwise.api.runs import RunLedger
-from shardwise.errors import DiskFull, ShardwiseError
+from shardwise.errors import DiskFull
 from shardwise.plan.work import Work
 from shardwise.sizes import format_count, format_size
 
@@ -11,12 +11,11 @@ _READING = ("partial", "collect", "write")
 """Stages whose tasks write something for each batch."""
 
 
-def with_need(error: ShardwiseError, work: Work, end: int, ledger: RunLedger) -> ShardwiseError:
-    """The same error; where the disk is full, with an estimate of what is still to be written: the mean of a batch so
-    far, times the batches that are left."""
-    if not isinstance(error, DiskFull):
-        return error
-    commits = [commit for stage in _READING for commit in ledger.committed(stage) if commit.last <= end]
+def with_need(error: DiskFull, work: Work, share: float, ledger: RunLedger | None) -> DiskFull:
+    """The same error with an estimate of what is still to be written: the mean of a batch so far, times the batches
+    that are left. ``ledger``: None where there was not even room for the beginning of a run."""
+    end = max(1, round(share * sum(fragment.batches for fragment in work.pipeline.source.fragments)))
+    commits = [c for stage in _READING for c in (ledger.committed(stage) if ledger else ()) if c.last <= end]
     done = sum(commit.last - commit.first for commit in commits)
     written = sum(output.size for commit in commits for output in commit.outputs)
     left = end - done

@@ -17,7 +17,7 @@ from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.programs.settle import settled_operations
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import make_engine
-from shardwise.errors import NonDeterministic, ShardwiseError
+from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
 from shardwise.plan.memory import projected
@@ -38,8 +38,12 @@ def run(job: Job, options: Options) -> Result:
     """Carry out a job."""
     started = time.monotonic()
     work = job.work(options)
-    with open_ledger(work, job.title, options) as ledger:
-        return _Run(job, work, options, ledger, started).result()
+    ledger = None
+    try:
+        with open_ledger(work, job.title, options) as ledger:
+            return _Run(job, work, options, ledger, started).result()
+    except DiskFull as error:
+        raise with_need(error, work, options.share, ledger) from error.__cause__
 
 
 @dataclass(slots=True)
@@ -70,9 +74,8 @@ class _Run:
                 made = self._carry_out(end, choice, carry_out)
                 self._finish(made, end)
             except ShardwiseError as error:
-                told = with_need(error, self.work, end, self.ledger)
-                self.ledger.failed(told)
-                raise told from error.__cause__
+                self.ledger.failed(error)
+                raise
             finally:
                 progress.end()
         info = RunInfo(
