@@ -1,5 +1,5 @@
-"""Two to eight drivers on one run directory at the same time, one of them killed now and then: one works, the others say
-so within a second and end, and nothing is damaged.
+"""Two to eight drivers on one run directory at the same time, one of them killed now and then: one works, the others
+say so within a second and end, and nothing is damaged.
 
 ``python proof/two_drivers.py [--seed N] [--count N]``. The last line is one JSON object.
 """

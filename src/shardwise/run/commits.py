@@ -46,9 +46,20 @@ class Commit:
         """What it stands for, whichever attempt made it."""
         return f"{self.stage}:{self.first}:{self.last}"
 
-    def check_names(self) -> None:
-        """Raise StorageError where a name in it would leave the directory that it belongs in."""
-        for name in (self.stage, *(part for o in self.outputs for part in (o.name, o.publish) if part)):
+    def check(self) -> None:
+        """Make sure, where it was read from a file that anybody may have written, that it is one.
+
+        Raises
+        ------
+        StorageError
+            A name in it would leave the directory that it belongs in.
+        ValueError
+            It has no range.
+        """
+        if not (type(self.first) is type(self.last) is type(self.attempt) is int and 0 <= self.first <= self.last):
+            raise ValueError(f"{self.first!r} to {self.last!r} is no range")
+        published = (output.publish for output in self.outputs if output.publish)
+        for name in (self.stage, *(output.name for output in self.outputs), *published):
             check_name(name, "the run directory")
 
 
@@ -73,7 +84,7 @@ _METRICS = frozenset(field.name for field in fields(Metrics))
 
 
 def _output(data: dict[str, Any]) -> Output:
-    carried = None if data["data"] is None else b64decode(data["data"])
+    carried = None if data["data"] is None else b64decode(data["data"], validate=True)
     return Output(data["name"], data["rows"], data["size"], data["digest"], carried, data["publish"], data["path"])
 
 

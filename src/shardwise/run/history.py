@@ -117,7 +117,7 @@ class History:
         return key in self._by_key or key in self.lost
 
     def _commit(self, commit: Commit, base: str) -> None:
-        commit.check_names()
+        commit.check()
         if not self.is_free(commit):
             return
         self.stages.setdefault(commit.stage, Covered()).add(commit)

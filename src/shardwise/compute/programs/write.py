@@ -46,15 +46,13 @@ class WriteProgram:
         for more, run in enumerate(_runs(batches, self._cut())):
             name = f"{stem}{f'-{more:03d}' if more else ''}{self.sink.suffix}"
             rows = 0
-            with attempt.write(name, publish=name) as file:
-                writer = self.sink.open(file, shape.schema)
+            with attempt.write(name, publish=name) as file, self.sink.open(file, shape.schema) as writer:
                 for batch in run:
                     data = batch.data if self.sink.kind == "array" else to_table(batch.data)
                     if len(data):
                         with attempt.phase("write"):
                             writer.write(data)
                         rows += len(data)
-                writer.close()
             attempt.wrote_rows(name, rows)
             attempt.count(rows_out=rows)
 
