@@ -110,4 +110,5 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
         (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
+    low = min(low, weights.total / slots)  # no slot stays without work
     return min(max(weights.total / (slots * shards), low), high)

@@ -78,8 +78,11 @@ def find_run(name: str) -> str:
     if "/" in name or Path(name).is_dir():
         return name
     found = sorted(path for path in _directories() if path.name.startswith(name))
-    if len(found) != 1:
-        raise UsageError(f"{len(found)} runs are called {name!r}", "`shardwise runs` lists them")
+    if not found:
+        raise UsageError(f"there is no run {name!r}", "`shardwise runs` lists them; give an id, or a run's directory")
+    if len(found) > 1:
+        ids = ", ".join(path.name for path in found)
+        raise UsageError(f"{len(found)} runs begin with {name!r}: {ids}", "give more of the id")
     return str(found[0])
 
 
