@@ -9,13 +9,17 @@
     │   └── DifferentJob         the run directory or output belongs to another job
     ├── InputError               the data is wrong: file, row, column
     ├── FunctionError            the user's function raised, or gave what cannot be stored
-    │   └── NonDeterministic     the same input gave another output
     ├── WorkerError              a worker died, ran out of time or of memory
     ├── StorageError             a file or store could not be read or written
-    │   └── RunIsTaken           another driver holds, or has taken over, the run directory
+    │   ├── RunIsTaken           another driver holds, or has taken over, the run directory
+    │   ├── DiskFull             no room, or no quota, is left
+    │   └── InDoubt              the disk failed in the middle of a commit
     ├── EngineError              the engine lent no slot, or went away
     ├── Interrupted              the person pressed Ctrl-C; the run can be resumed
     └── InternalError            a fault of Shardwise itself
+
+    UserWarning
+    └── NonDeterministic         a function gave another output for the same input, and the run went on
 """
 
 from __future__ import annotations
@@ -92,12 +96,6 @@ class FunctionError(ShardwiseError):
     code = "E300"
 
 
-class NonDeterministic(FunctionError):
-    """The same function gave another output for the same input; draw randomness from ``ctx.rng`` only."""
-
-    code = "E310"
-
-
 class WorkerError(ShardwiseError):
     """A worker died, hung or outgrew its memory, more often than its budget of retries allows."""
 
@@ -114,6 +112,18 @@ class RunIsTaken(StorageError):
     """Another driver works in this run directory; wait for it, or stop it."""
 
     code = "E510"
+
+
+class DiskFull(StorageError):
+    """No room is left where the run writes; free as much as the message says, then run the same command again."""
+
+    code = "E520"
+
+
+class InDoubt(StorageError):
+    """The disk failed while a commit was put, so that nobody knows whether it stands; the same command finds out."""
+
+    code = "E530"
 
 
 class EngineError(ShardwiseError):
@@ -133,3 +143,10 @@ class InternalError(ShardwiseError):
     """Shardwise broke one of its own promises; please report it with the message."""
 
     code = "E900"
+
+
+class NonDeterministic(UserWarning):
+    """The same function gave another output for the same input; draw randomness from ``ctx.rng`` only.
+
+    A damaged output was made again and came out different. What had been made from the old one was made again, too.
+    """

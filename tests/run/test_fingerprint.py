@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import json
 import os
@@ -319,3 +320,13 @@ def test_differences_in_words() -> None:
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
     assert fingerprint({"a": {"x": 1, "y": 2}, "b": 1}) == fingerprint({"b": 1, "a": {"y": 2, "x": 1}})
     assert fingerprint({"a": 1}) != fingerprint({"a": "1"})
+
+
+def test_pickling_an_object_does_not_change_its_class() -> None:
+    """Pickle keeps the names of slots in the class; the same job a second time in one process is still the same."""
+    made = type("Made", (), {"__module__": __name__, "value": 1})
+    before = describe_code(made)
+    copyreg.__reduce_ex__(made(), 2)
+    made().__reduce_ex__(4)
+    assert "__slotnames__" in vars(made)
+    assert describe_code(made) == before

@@ -8,7 +8,7 @@ import pytest
 
 from shardwise import records
 from shardwise.compute.task import Metrics, Output
-from shardwise.errors import RunIsTaken, StorageError
+from shardwise.errors import InDoubt, RunIsTaken, StorageError
 from shardwise.run.commits import Commit, Covered, from_plain
 from shardwise.run.history import History, committed_line
 from shardwise.run.journal import Journal, Line
@@ -60,38 +60,93 @@ def test_a_put_whose_reply_was_lost_was_a_put(store: Store, monkeypatch: pytest.
     assert Journal(store).load() == LINES
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda d: d[:-1], lambda d: b"", lambda d: d.replace(b"crash", b"crush"), lambda d: d[:40]]
-)
-def test_a_damaged_last_segment_is_dropped_and_its_number_used_again(store: Store, damage: object) -> None:
+TORN = {
+    "short": lambda d: d[:-1],
+    "empty": lambda d: b"",
+    "changed": lambda d: d.replace(b"crash", b"crush"),
+    "half": lambda d: d[:40],
+    "zeros": lambda d: bytes(len(d)),
+    "zeros at the end": lambda d: d[:-30] + bytes(30),
+    "garbage": lambda d: bytes(range(256)) * 2,
+}
+
+
+@pytest.mark.parametrize("damage", TORN.values(), ids=TORN)
+def test_a_torn_last_segment_does_not_count_and_its_number_is_not_used_again(store: Store, damage: object) -> None:
     written(store, 3)
     name = "journal/00000002.jsonl"
     store.put(name, damage(store.get(name)))  # type: ignore[operator]
     journal = Journal(store)
     assert len(journal.load()) == 6
-    assert (journal.damaged, journal.next) == (name, 2)
-    assert store.exists(name)  # reading changes nothing
-    journal.set_aside_damaged()
-    journal.append(LINES)
-    assert len(Journal(store).load()) == 8
-    assert len(store.list("damaged")) == 1
+    assert [(found.number, found.last) for found in journal.damaged] == [(2, True)]
+    assert journal.next == 3
+    journal.append([Line("damaged", 1.0, {"segments": [2]})])
+    again = Journal(store)
+    assert len(again.load()) == 7
+    assert again.damaged == []  # known, and dealt with
 
 
-def test_damage_in_the_middle_is_reported(store: Store) -> None:
-    written(store, 3)
-    name = "journal/00000001.jsonl"
+def test_a_driver_whose_last_segment_was_taken_for_torn_stops(store: Store) -> None:
+    """Were the number used again, the first driver would go on to the next one and never notice."""
+    first = written(store, 3)
+    store.put("journal/00000002.jsonl", b"")
+    second = Journal(store)
+    second.load()
+    second.append([Line("damaged", 1.0, {"segments": [2]})])
+    with pytest.raises(RunIsTaken):
+        first.append(LINES)
+
+
+@pytest.mark.parametrize("how", [*TORN, "missing", "of another number"])
+def test_damage_in_the_middle_is_told_with_what_it_named(store: Store, how: str) -> None:
+    written(store, 2).append([committed_line(commit(0, 4, 7), "", 1.0), *LINES])
+    written_on = Journal(store)
+    written_on.load()
+    written_on.append(LINES)
+    name = "journal/00000002.jsonl"
     whole = store.get(name)
-    store.put(name, whole[:-1])
-    with pytest.raises(StorageError, match=r"00000001\.jsonl is damaged"):
-        Journal(store).load()
-    store.put(name, store.get("journal/00000002.jsonl"))  # a good segment in the wrong place
-    with pytest.raises(StorageError, match=r"00000001\.jsonl is damaged"):
-        Journal(store).load()
-    store.delete(name)
-    with pytest.raises(StorageError, match=r"00000001\.jsonl is missing"):
-        Journal(store).load()
+    if how == "missing":
+        store.delete(name)
+    else:
+        store.put(name, store.get("journal/00000003.jsonl") if how == "of another number" else TORN[how](whole))
+    journal = Journal(store)
+    assert len(journal.load()) == 8
+    (damage,) = journal.damaged
+    assert (damage.number, damage.last, journal.next) == (2, False, 4)
+    assert name in str(damage)
+    if how in ("short", "changed"):
+        assert "it named s 0-4" in str(damage)
     store.put(name, whole)
-    assert len(Journal(store).load()) == 9
+    assert len(Journal(store).load()) == 11
+
+
+def test_a_journal_with_a_number_from_nowhere_is_refused_at_once(store: Store) -> None:
+    written(store, 1)
+    store.put("journal/99999999.jsonl", b"")
+    with pytest.raises(StorageError, match="99999998 of 100000000 segments are missing"):
+        Journal(store).load()
+
+
+def test_files_of_other_names_are_no_segments(store: Store) -> None:
+    written(store, 1)
+    store.put("journal/notes.jsonl", b"x")
+    store.put("journal/00000001.jsonl.bak", b"x")
+    journal = Journal(store)
+    assert (len(journal.load()), journal.next, journal.damaged) == (3, 1, [])
+
+
+def test_a_disk_that_fails_in_the_middle_of_a_put_leaves_a_doubt(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = written(store, 1)
+    put = store.put_if_absent
+
+    def fail(name: str, data: bytes) -> bool:
+        put(name, data)
+        raise StorageError("cannot flush the directory: Input/output error")
+
+    monkeypatch.setattr(store, "put_if_absent", fail)
+    with pytest.raises(InDoubt, match=r"00000001\.jsonl stand is not known"):
+        journal.append(LINES)
+    assert len(Journal(store).load()) == 5
 
 
 def commit(first: int, last: int, attempt: int, stage: str = "s") -> Commit:

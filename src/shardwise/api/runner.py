@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
 from shardwise.api.result import Result, RunInfo
+from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.programs.settle import settled_operations
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import make_engine
-from shardwise.errors import ShardwiseError
+from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
 from shardwise.plan.memory import projected
@@ -36,8 +38,12 @@ def run(job: Job, options: Options) -> Result:
     """Carry out a job."""
     started = time.monotonic()
     work = job.work(options)
-    with open_ledger(work, job.title, options) as ledger:
-        return _Run(job, work, options, ledger, started).result()
+    ledger = None
+    try:
+        with open_ledger(work, job.title, options) as ledger:
+            return _Run(job, work, options, ledger, started).result()
+    except DiskFull as error:
+        raise with_need(error, work, options.share, ledger) from error.__cause__
 
 
 @dataclass(slots=True)
@@ -55,6 +61,8 @@ class _Run:
         end = reach(self.work, self.options.share, self.ledger)
         choice = _choice(self.work, self.options, end)
         progress = Progress(self.options.progress)
+        for loss in self.ledger.losses:
+            progress.message(f"{loss}: made again")
         watcher = ProgressWatcher(progress)
         totals = _Totals()
         with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher)) as lender:
@@ -83,6 +91,7 @@ class _Run:
             watcher.retries,
         )
         self.ledger.finished(info, self._is_whole(end))
+        self._warn()
         return Result(made.load, info, files=made.files, rows=made.rows)
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
@@ -93,8 +102,11 @@ class _Run:
         self.work = replace(self.work, pipeline=replace(pipeline, operations=operations))
 
     def _carry_out(self, end: int, choice: Choice, carry_out: CarryOut) -> Answer:
-        graph, wanted = graph_of(self.work, end, choice, self.ledger)
-        commits = carry_out(graph)
+        while True:
+            graph, wanted = graph_of(self.work, end, choice, self.ledger)
+            commits = carry_out(graph)
+            if not self.ledger.superseded():
+                break
         parts = [part for task in wanted for part in graph.parts(task)]
         return answer(self.work, [commits[part] for part in parts], self.ledger)
 
@@ -104,6 +116,20 @@ class _Run:
         elif not self.ledger.kept_at:  # what is in memory goes when the ledger is closed
             data = made.load()
             made.load = lambda: data
+
+    def _warn(self) -> None:
+        """Say which tasks came out different when they were made again. Only what a person wrote can do that: the
+        states of built-in aggregates may differ where their results do not."""
+        tasks = self.ledger.contradictions
+        if tasks and self.work.runs_functions:
+            shown = ", ".join(tasks[:3]) + (", ..." if len(tasks) > 3 else "")
+            warnings.warn(
+                f"the function is not deterministic: {len(tasks)} damaged or lost outputs ({shown}) came out different "
+                "when they were made again; what came from them was made again, too. Draw randomness from ctx.rng, and "
+                "do not depend on the time, the order of a set, or outside data",
+                NonDeterministic,
+                stacklevel=2,
+            )
 
     def _is_whole(self, end: int) -> bool:
         return end == sum(fragment.batches for fragment in self.work.pipeline.source.fragments)

@@ -19,7 +19,7 @@ from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.output import begin_output, finish_output
 from shardwise.run.view import RunView
-from shardwise.storage import open_store
+from shardwise.storage import digest, open_store
 
 
 class RunLedger:
@@ -74,13 +74,38 @@ class RunLedger:
         found: list[Commit] = self._keeper.committed(stage)
         return found
 
+    def lost(self, stage: str) -> list[tuple[int, int]]:
+        """Ranges whose commits have lost their files."""
+        found: list[tuple[int, int]] = self._keeper.lost(stage)
+        return found
+
     # --- for the run -----------------------------------------------------------------------------------------------
 
     def read(self, output: Output) -> bytes | memoryview:
         """Bytes of a committed output."""
         if output.data is not None:
             return output.data
-        return open_store(self.url).get(output.path)
+        data = open_store(self.url).get(output.path)
+        if digest(data) != output.digest:
+            raise StorageError(
+                f"{self.url}/{output.path} was damaged: its digest is not {output.digest}",
+                "run the same command again: what is damaged is made again",
+            )
+        return data
+
+    @property
+    def losses(self) -> list[str]:
+        """What was found damaged or missing, in words; it is made again."""
+        return list(getattr(self._keeper, "losses", ()))
+
+    @property
+    def contradictions(self) -> list[str]:
+        """Tasks that were made again and came out different."""
+        return list(getattr(self._keeper, "contradictions", ()))
+
+    def superseded(self) -> bool:
+        """Whether commits that a graph counted on were dropped since this was last asked."""
+        return bool(self._keeper.superseded())
 
     def begin(self, work: Work) -> None:
         """Claim the output directory, unless everything is done already."""

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,10 +73,17 @@ def main(args: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        status = cli.main(args=None if args is None else list(args), prog_name="shardwise", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = cli.main(args=None if args is None else list(args), prog_name="shardwise", standalone_mode=False)
     except BaseException as error:
         return _end(error)
     return status if isinstance(status, int) else 0
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Tell about a warning in a line of its own, without the place in the code."""
+    tell(f"warning: {message}")
 
 
 def _end(error: BaseException) -> int:

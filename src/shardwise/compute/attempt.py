@@ -121,7 +121,7 @@ class ActiveAttempt:
                     raise StorageError(
                         f"{_where(self.spec.root, output)} is not what was committed: {len(data)} bytes with digest "
                         f"{digest(data)}, where {output.size} bytes with digest {output.digest} were written",
-                        "restore the file, or run the same command again with --restart",
+                        "run the same command again: what is damaged is made again",
                     )
             yield output, data
 

@@ -44,8 +44,16 @@ def failure_of(error: BaseException) -> Failure:
         message=shorten(_message(error), MESSAGE_BYTES),
         fix=shorten(_text(getattr(error, "fix", "")), MESSAGE_BYTES) if ours else _FIXES.get(kind, ""),
         traceback=shorten(_traceback(error), TRACEBACK_BYTES),
-        code=type(error).code if isinstance(error, errors.ShardwiseError) else "",
+        code=type(error).code if isinstance(error, errors.ShardwiseError) else _code(error, kind),
     )
+
+
+def _code(error: BaseException, kind: str) -> str:
+    """Of what the system raised itself: whether it says that the disk is full."""
+    if kind != "storage":
+        return ""
+    number = error.errno if isinstance(error, OSError) else errno.ENOSPC
+    return errors.DiskFull.code if number in (errno.ENOSPC, errno.EDQUOT) else errors.StorageError.code
 
 
 def kind_of(error: BaseException) -> str:

@@ -29,6 +29,9 @@ class Done(Protocol):
     def committed(self, stage: str) -> list[Commit]:
         """Commits of a stage, sorted, not overlapping."""
 
+    def lost(self, stage: str) -> list[tuple[int, int]]:
+        """Ranges whose commits have lost their files."""
+
 
 def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     """One task that settles schemas. Returns the graph and the task's id."""
@@ -79,6 +82,7 @@ def _merge(graph: Graph, nodes: list[int], done: Done) -> int:
 def _shards(graph: Graph, stage: str, end: int, done: Done, cutter: Cutter, unit: int = 1) -> list[int]:
     commits = [c for c in done.committed(stage) if c.first < end]
     ids = {c.first: graph.committed(stage, c) for c in commits}
-    for first, last in cutter(gaps([(c.first, c.last) for c in commits], end)):
+    lost = [(first, last) for first, last in done.lost(stage) if last <= end]  # again as they were, to be compared
+    for first, last in [*lost, *cutter(gaps([*lost, *((c.first, c.last) for c in commits)], end))]:
         ids[first] = graph.task(stage, first, last, unit=unit)
     return [ids[first] for first in sorted(ids)]

@@ -60,6 +60,14 @@ class Work:
         return not self.target.needs_schema or self.pipeline.shape.schema is not None
 
     @property
+    def runs_functions(self) -> bool:
+        """Whether code that a person wrote has a say in the answer."""
+        from shardwise.compute.aggregates.base import Builtin  # here, as jobs that only map need none of it
+
+        aggregates = self.target.aggregates if isinstance(self.target, AggregateTo) else ()
+        return self.pipeline.has_functions or not all(isinstance(a, Builtin) for _, a in aggregates)
+
+    @property
     def part_batches(self) -> int:
         """Ordinals that a shard's length must be a multiple of."""
         if not isinstance(self.target, WriteTo):

@@ -23,7 +23,16 @@ from shardwise.run.values import Digester, short
 from shardwise.storage.digests import digest
 
 _IGNORED = frozenset(
-    ("__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__firstlineno__", "__static_attributes__")
+    (
+        "__slotnames__",
+        "__dict__",
+        "__weakref__",
+        "__module__",
+        "__qualname__",
+        "__doc__",
+        "__firstlineno__",
+        "__static_attributes__",
+    )
     + ("_abc_impl", "__annotate__", "__annotate_func__", "__annotations_cache__")
 )
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})

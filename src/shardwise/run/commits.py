@@ -10,6 +10,7 @@ from typing import Any
 
 from shardwise import records
 from shardwise.compute.task import Metrics, Output
+from shardwise.storage.store import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Commit:
         With ``path`` set once the run directory has committed them.
     metrics : Metrics
         What it cost.
+    needs : tuple of str
+        Keys of the commits that it was made from.
     """
 
     stage: str
@@ -36,6 +39,28 @@ class Commit:
     attempt: int
     outputs: tuple[Output, ...] = ()
     metrics: Metrics = field(default_factory=Metrics)
+    needs: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What it stands for, whichever attempt made it."""
+        return f"{self.stage}:{self.first}:{self.last}"
+
+    def check(self) -> None:
+        """Make sure, where it was read from a file that anybody may have written, that it is one.
+
+        Raises
+        ------
+        StorageError
+            A name in it would leave the directory that it belongs in.
+        ValueError
+            It has no range.
+        """
+        if not (type(self.first) is type(self.last) is type(self.attempt) is int and 0 <= self.first <= self.last):
+            raise ValueError(f"{self.first!r} to {self.last!r} is no range")
+        published = (output.publish for output in self.outputs if output.publish)
+        for name in (self.stage, *(output.name for output in self.outputs), *published):
+            check_name(name, "the run directory")
 
 
 def to_plain(commit: Commit) -> dict[str, Any]:
@@ -51,14 +76,15 @@ def from_plain(data: dict[str, Any]) -> Commit:
     """
     outputs = tuple(_output(output) for output in data["outputs"])
     metrics = Metrics(**{key: value for key, value in data["metrics"].items() if key in _METRICS})
-    return Commit(data["stage"], data["first"], data["last"], data["attempt"], outputs, metrics)
+    needs = tuple(data.get("needs", ()))
+    return Commit(data["stage"], data["first"], data["last"], data["attempt"], outputs, metrics, needs)
 
 
 _METRICS = frozenset(field.name for field in fields(Metrics))
 
 
 def _output(data: dict[str, Any]) -> Output:
-    carried = None if data["data"] is None else b64decode(data["data"])
+    carried = None if data["data"] is None else b64decode(data["data"], validate=True)
     return Output(data["name"], data["rows"], data["size"], data["digest"], carried, data["publish"], data["path"])
 
 

@@ -13,8 +13,8 @@ from shardwise.errors import StorageError, UsageError
 from shardwise.run import history, output
 from shardwise.run.commits import Commit, Covered
 from shardwise.run.fingerprint import fingerprint
-from shardwise.run.history import committed_line
-from shardwise.run.journal import Line
+from shardwise.run.history import committed_line, dropped_line
+from shardwise.run.journal import DAMAGED, Line
 from shardwise.run.lock import NAME as LOCK
 from shardwise.run.lock import Lock
 from shardwise.run.ownership import check_is_ours, check_same_job
@@ -54,7 +54,8 @@ class RunDirectory(RunView):
         options : dict, optional
             Storage options; never written anywhere.
         verify : bool, optional
-            Check digests of all committed files, not only their sizes. Unless given: if the run had not finished.
+            False: look at the sizes of committed files only. Unless given, their digests are compared, too: of all
+            files where the run has not finished, of what its answer is read from where it has.
 
         Raises
         ------
@@ -92,6 +93,12 @@ class RunDirectory(RunView):
         self._attempts = 0
         self._bases: dict[int, str] = {}
         self._unpublished: list[Move] = []
+        self._prepared: set[str] = set()
+        self._superseded = False
+        self.contradictions: list[str] = []
+        """Tasks that were made again and came out different."""
+        self.losses: list[str] = []
+        """What was found damaged or missing when the directory was opened, in words."""
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -119,6 +126,9 @@ class RunDirectory(RunView):
         """
         if base:
             self._bases[attempt] = base
+        if (base or "") not in self._prepared:  # or else a power cut could take what several workers made at a time
+            (self._open_base(base) if base else self._store).make_directory(output.ATTEMPTS)
+            self._prepared.add(base or "")
         return self._places().directory(attempt, base or "")
 
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
@@ -151,12 +161,21 @@ class RunDirectory(RunView):
             check_written(move)
         for base in self._bases_of(new):
             output.check_owner(self._open_base(base), self.id)
+        bases = {commit.key: self._base(commit) for commit in new}  # the graph also reads what is stale already
         if new:
-            self._write([committed_line(commit, self._base(commit), time.time()) for commit in new])
+            self._write(self._lines(new))
             self._publish(moves)
             self._tidy(new)
-        standing = [self._history.standing(commit) for commit in commits]
-        return [places.with_paths(c, self._history.bases[c.attempt]) for c in standing if c is not None]
+        standing = {commit.key: commit for commit in new}
+        for commit in filter(None, map(self._history.standing, commits)):
+            standing[commit.key], bases[commit.key] = commit, self._history.bases[commit.attempt]
+        return [places.with_paths(standing[c.key], bases[c.key]) for c in commits if c.key in standing]
+
+    def superseded(self) -> bool:
+        """Whether commits were dropped since this was last asked, because what they were made from was lost, and came
+        out different when it was made again. What is missing has to be planned anew then."""
+        found, self._superseded = self._superseded, False
+        return found
 
     def discard(self, attempt: int) -> None:
         """Delete what an attempt wrote that will not be committed. It may still be writing: then say it again."""
@@ -194,23 +213,51 @@ class RunDirectory(RunView):
     def _enter(self, job: dict[str, Any], restart: bool, verify: bool | None) -> None:
         self._acquire()
         try:
-            self._load()
-            anew = restart or not self.id
-            if not anew:
-                check_same_job(self.url, self.job, job, bool(self.stages))
-            self._journal.set_aside_damaged()
-            if anew:
-                self._claim([Line(history.BEGUN, time.time(), _begun(job))])
-            thorough = self.finished is None if verify is None else verify
-            lost = find_lost(self._history, self._places(), self._open_base, thorough)
-            if lost or self.finished is None:
-                self._claim([Line(history.DROPPED, time.time(), lost)] if lost else [])
+            anew = self._look(job, restart)
+            self._repair([Line(history.BEGUN, time.time(), _begun(job))] if anew else [])
+            places, done = self._places(), self.finished is not None
+            lost = find_lost(self._history, places, self._open_base, verify, done)
+            if lost is not None:
+                self.losses += lost["files"]
+                self._claim([Line(history.DROPPED, time.time(), lost)])
+            if self.finished is None:
+                self._claim()
                 self.sweep()
             else:
                 self._release()
         except BaseException:
             self._release()
             raise
+
+    def _look(self, job: dict[str, Any], restart: bool) -> bool:
+        """Read the journal; whether the run begins anew."""
+        try:
+            self._load()
+        except StorageError:
+            if not restart:
+                raise
+            self._history = history.History()
+        if restart:
+            return True
+        if not self.id and self._journal.next > len(self._journal.damaged):
+            why = "; ".join(map(str, self._journal.damaged[:3])) or "it has no beginning"
+            raise StorageError(
+                f"the journal of {self.url} does not say whose it is: {why}",
+                "restore the directory from a backup, or begin anew with --restart",
+            )
+        if self.id:
+            check_same_job(self.url, self.job, job, bool(self.stages))
+        return not self.id
+
+    def _repair(self, lines: list[Line]) -> None:
+        """Say in the journal which of its segments are lost, before anything else; then put ``lines``."""
+        damaged = self._journal.damaged
+        if damaged:
+            about = {"segments": [damage.number for damage in damaged], "what": [str(damage) for damage in damaged]}
+            lines = [Line(DAMAGED, time.time(), about), *lines]
+            self.losses += [str(damage) for damage in damaged if not damage.last]  # the last: nobody was told of it
+        if lines:
+            self._claim(lines)
 
     def _claim(self, lines: Sequence[Line] = ()) -> None:
         """Become the driver, if not done yet: take the lock, and put a segment that ends any earlier driver."""
@@ -248,6 +295,17 @@ class RunDirectory(RunView):
                 taken.add(commit)
                 found.append(commit)
         return found
+
+    def _lines(self, new: Sequence[Commit]) -> list[Line]:
+        """The lines of a group of commits, and of what they make stale: one segment, all or nothing."""
+        now = time.time()
+        lines = [committed_line(commit, self._base(commit), now) for commit in new]
+        self.contradictions += [commit.key for commit in new if self._history.lost.differs(commit)]
+        stale = self._history.stale(new)
+        if stale:
+            self._superseded = True
+            lines.append(dropped_line(stale, now))
+        return lines
 
     def _base(self, commit: Commit) -> str:
         return self._bases.get(commit.attempt, "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from shardwise import errors, records
 from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
 from shardwise.engines import protocol
-from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
+from shardwise.errors import InDoubt, Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.run import messages, policies
 from shardwise.run.commits import Commit
 from shardwise.run.interrupt import Interrupts
@@ -343,7 +343,7 @@ class _Round:
         driver = self.driver
         try:
             lasting = driver.ledger.commit(commits)
-        except RunIsTaken:
+        except (RunIsTaken, InDoubt):
             raise
         except (StorageError, OSError) as error:
             failure = _storage_failure(error)
@@ -368,12 +368,14 @@ class _Round:
             attempt,
             flight.outcome.outputs,
             flight.outcome.metrics,
+            tuple(self.commits[need].key for need in task.needs),
         )
 
 
 def _storage_failure(error: StorageError | OSError) -> Failure:
     message = error.message if isinstance(error, StorageError) else str(error)
-    return Failure("storage", type(error).__name__, message, getattr(error, "fix", ""), "", StorageError.code)
+    code = error.code if isinstance(error, StorageError) else StorageError.code
+    return Failure("storage", type(error).__name__, message, getattr(error, "fix", ""), "", code)
 
 
 def _name(task: messages.Task) -> str:

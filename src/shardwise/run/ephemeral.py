@@ -42,6 +42,14 @@ class EphemeralLedger:
         """Nothing was ever committed before."""
         return []
 
+    def lost(self, stage: str) -> list[tuple[int, int]]:
+        """Nothing was ever lost."""
+        return []
+
+    def superseded(self) -> bool:
+        """Nothing is ever made again."""
+        return False
+
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Files stay where the attempt wrote them."""
         return [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]

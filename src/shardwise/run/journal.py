@@ -5,13 +5,20 @@ segment it is and who wrote it, then one JSON object per line::
 
     {"digest":"9fd1..."}
     {"segment":7,"nonce":"5c0e...","pid":4711,"host":"box","since":"2031-05-04 10:11:12"}
-    {"kind":"commit","at":1935655872.1,"data":{...}}
+    {"kind":"committed","at":1935655872.1,"data":{...}}
+
+A segment that is short, of zeros, of anything but what was put, or missing, is damaged: it does not count. A power cut
+leaves such a last segment, whose commits nobody was told of; anywhere else it is loss. Its number is never used again,
+so that a driver that still believes in it finds the next one taken; a ``damaged`` line in a later segment says that the
+loss was dealt with.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -19,11 +26,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from shardwise.errors import RunIsTaken, StorageError
+from shardwise.errors import InDoubt, RunIsTaken, StorageError
 from shardwise.storage import Store, digest
 
 FIRST = "journal/00000000.jsonl"
 """A directory is a run directory if it has this file."""
+
+DAMAGED = "damaged"
+"""Kind of the line that says which segments are damaged, and that their loss was dealt with."""
+
+_NAME = re.compile(r"journal/(\d{8})\.jsonl")
+_MOST_MISSING = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +46,21 @@ class Line:
     kind: str
     at: float
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A segment that is not what was put. ``size`` is None where it is missing; ``named``: commits that it named."""
+
+    number: int
+    last: bool
+    size: int | None
+    named: tuple[str, ...]
+
+    def __str__(self) -> str:
+        state = "is missing" if self.size is None else f"is damaged ({self.size} bytes)"
+        named = f"; it named {', '.join(self.named[:5])}{', ...' if len(self.named) > 5 else ''}" if self.named else ""
+        return f"{_name(self.number)} {state}{named}"
 
 
 def who() -> dict[str, Any]:
@@ -47,40 +75,29 @@ class Journal:
         self._store = store
         self._me = {"nonce": secrets.token_hex(8), **who()}
         self.next = 0
-        self.damaged: str | None = None
+        self.damaged: list[Damage] = []
 
     def load(self) -> list[Line]:
-        """Read all lines, and remember which number is the next.
+        """Read the lines of all segments that are whole, and remember which number is the next.
 
-        A damaged last segment is left out, as if it had never been put; its name is in ``damaged``.
+        ``damaged`` then lists those that are not, unless a later line says that it is known.
 
         Raises
         ------
         StorageError
-            A segment in the middle is damaged or missing.
+            Too many segments are missing for this to be a journal.
         """
-        found = self._store.list("journal")
-        names = [name for name in found if name.endswith(".jsonl")]
-        lines: list[Line] = []
-        self.damaged = None
-        self.next = len(names)
-        for number, (name, data) in enumerate(zip(names, self._store.get_many(names), strict=True)):
-            if name != _name(number):
-                raise self._broken(f"{_name(number)} is missing, though {name} is there")
-            segment = _parse(number, data)
-            if segment is not None:
-                lines += segment
-            elif number == len(names) - 1:
-                self.damaged, self.next = name, number
-            else:
-                raise self._broken(f"{name} is damaged ({len(data)} bytes)")
+        names = {int(found[1]): name for name in self._store.list("journal") if (found := _NAME.fullmatch(name))}
+        self.next = max(names, default=-1) + 1
+        if self.next - len(names) > _MOST_MISSING:
+            raise self._broken(f"{self.next - len(names)} of {self.next} segments are missing")
+        data = dict(zip(names, self._store.get_many(list(names.values())), strict=True))
+        segments = {number: _parse(number, found) for number, found in data.items()}
+        lines = [line for number in sorted(segments) for line in segments[number] or ()]
+        known = {number for line in lines if line.kind == DAMAGED for number in line.data["segments"]}
+        lost = (n for n in range(self.next) if segments.get(n) is None and n not in known)
+        self.damaged = [Damage(n, n == self.next - 1, *_remains(data.get(n))) for n in lost]
         return lines
-
-    def set_aside_damaged(self) -> None:
-        """Move a damaged last segment out of the way, so that its number can be used. For the driver only."""
-        if self.damaged is not None:
-            self._store.rename(self.damaged, f"damaged/{self.damaged.rpartition('/')[2]}-{self._me['nonce']}")
-            self.damaged = None
 
     def check_not_taken(self) -> None:
         """Raise RunIsTaken if another driver has put the next number."""
@@ -99,10 +116,22 @@ class Journal:
         body = "\n".join([header, *(_dump(line) for line in lines), ""]).encode()
         data = f'{{"digest":"{digest(body)}"}}\n'.encode() + body
         name = _name(self.next)
+        try:
+            won = self._store.put_if_absent(name, data)
+        except StorageError as error:
+            raise self._doubt(name, data, error) from error
         # A put whose reply was lost may be refused although it was done: then the bytes, with our nonce, are ours.
-        if not self._store.put_if_absent(name, data) and self._store.get(name) != data:
+        if not won and self._store.get(name) != data:
             raise self._taken(name)
         self.next += 1
+
+    def _doubt(self, name: str, data: bytes, error: StorageError) -> StorageError:
+        """What a put that failed means: nothing, unless the segment is there nevertheless. Whether it would outlive a
+        power cut cannot be known then, so that its commits can neither be counted on nor be made again."""
+        with contextlib.suppress(StorageError):
+            if not self._store.exists(name) or self._store.get(name) != data:
+                return error
+        return InDoubt(f"{error.message}: whether the commits of {name} stand is not known", error.fix)
 
     def _taken(self, name: str) -> RunIsTaken:
         try:
@@ -117,7 +146,7 @@ class Journal:
     def _broken(self, what: str) -> StorageError:
         return StorageError(
             f"the journal of {self._store.url} is broken: {what}",
-            "restore the file from a backup, or begin anew with --restart after deleting the directory",
+            "restore the directory from a backup, or begin anew with --restart",
         )
 
 
@@ -141,7 +170,22 @@ def _parse(number: int, data: bytes) -> list[Line] | None:
     first, _, body = data.partition(b"\n")
     if first != f'{{"digest":"{digest(body)}"}}'.encode():
         return None
-    header, *rest = body.splitlines()
-    if json.loads(header)["segment"] != number:
+    try:
+        header, *rest = body.splitlines()
+        if json.loads(header)["segment"] != number:
+            return None
+        return [Line(**json.loads(line)) for line in rest]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return [Line(**json.loads(line)) for line in rest]
+
+
+def _remains(data: bytes | None) -> tuple[int | None, tuple[str, ...]]:
+    """Bytes of a damaged segment, and the commits that can still be made out in it, in words."""
+    if data is None:
+        return None, ()
+    named = []
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            commit = json.loads(line)["data"]["commit"]
+            named.append(f"{commit['stage']} {commit['first']}-{commit['last']}")
+    return len(data), tuple(named)

@@ -6,6 +6,7 @@ numbers of the journal's segments do that, also where there are no locks (object
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -16,6 +17,7 @@ from typing import Any
 
 from shardwise.errors import RunIsTaken
 from shardwise.run.journal import describe, who
+from shardwise.storage.local import make_directories
 from shardwise.storage.store import refusals
 
 NAME = "lock"
@@ -46,7 +48,7 @@ class Lock:
         if self.held:
             return
         with refusals("lock", str(self._path)):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_directories(self._path.parent)
             for _ in range(_PATIENCE):
                 if self._try():
                     return
@@ -59,17 +61,24 @@ class Lock:
     def release(self) -> None:
         """Give the lock back. Twice is harmless."""
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            try:
+                with contextlib.suppress(OSError):  # who held it is a courtesy
+                    os.ftruncate(descriptor, 0)
+            finally:
+                os.close(descriptor)
 
     def _try(self) -> bool:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         if not _lock(descriptor, fcntl.LOCK_EX) or not _is_at(descriptor, self._path):
             os.close(descriptor)
             return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(who()).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(who()).encode(), 0)
+        except BaseException:  # a full disk: who tries again must not meet our own lock
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
         return True
 
@@ -102,7 +111,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directories(path.parent)
         return False
 
 
@@ -111,6 +120,6 @@ def _read(path: Path) -> dict[str, Any]:
     for _ in range(_PATIENCE):
         try:
             return dict(json.loads(path.read_bytes()))
-        except (ValueError, OSError):
+        except (ValueError, TypeError, OSError):
             time.sleep(_PAUSE)
     return {}

@@ -85,9 +85,7 @@ def finish_output(url: str, run_id: str, files: Iterable[str], *, options: dict[
         raise StorageError(
             f"{store.url} misses {_some(missing)}", "run the same command again: what is missing is made again"
         )
-    for name in present:
-        if name not in parts and name.rpartition("/")[2].startswith("part-"):
-            store.delete(name)
+    store.delete_many([n for n in present if n not in parts and n.rpartition("/")[2].startswith("part-")])
     _delete_attempts(store, run_id, before=None)
     store.clean()
     store.put(SUCCESS, b"")
@@ -109,11 +107,10 @@ def check_owner(store: Store, run_id: str) -> None:
 def empty_replaced(store: Store) -> None:
     """Delete what ``overwrite`` replaces, unless that was done. Must come before the first part is published."""
     marker = _marker(store)
-    if marker["emptied"]:
+    if marker.get("emptied", True):
         return
-    for name in _data(store):
-        if _is_deletable(name):
-            store.delete(name)
+    store.delete(SUCCESS)  # for good, before the first part goes
+    store.delete_many([name for name in _data(store) if _is_deletable(name)])  # for good, before the marker says so
     store.put(MARKER, json.dumps({**marker, "emptied": True}).encode())
 
 
@@ -126,7 +123,8 @@ def _delete_attempts(store: Store, run_id: str, before: int | None) -> None:
     labels = {name.split("/")[1] for name in store.list(ATTEMPTS)}
     for label in labels:
         run, _, rest = label.partition("-")
-        if run == run_id and (before is None or int(rest.partition("-")[0]) < before):
+        epoch = rest.partition("-")[0]
+        if run == run_id and epoch.isdecimal() and (before is None or int(epoch) < before):
             store.delete_tree(f"{ATTEMPTS}/{label}")
     if not store.list(ATTEMPTS):
         store.delete_tree(ATTEMPTS)
@@ -137,7 +135,7 @@ def _marker(store: Store) -> dict[str, Any]:
         return {}
     try:
         return dict(json.loads(store.get(MARKER)))
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return {"run": "unknown", "emptied": True}
 
 

@@ -80,6 +80,10 @@ class RunView:
         covered = self._history.stages.get(stage, ())
         return [places.with_paths(commit, self._history.bases[commit.attempt]) for commit in covered]
 
+    def lost(self, stage: str) -> list[tuple[int, int]]:
+        """Ranges of a stage whose commits have lost their files, to be made again as they were."""
+        return self._history.lost.ranges(stage)
+
     def events(self) -> Iterator[Line]:
         """All lines of the journal so far, read anew."""
         return iter(Journal(self._store).load())
@@ -87,9 +91,9 @@ class RunView:
     def logs(self, task: str | None = None) -> Iterator[tuple[str, str, list[str]]]:
         """What tasks have said, as (task, attempt, lines), of one task or of all, in order of their names."""
         for name in self._store.list("logs"):
-            _, named, attempt = name.split("/")
+            _, named, attempt = name.split("/", 2)
             if task in (None, named):
-                text = self._store.get(name).decode()
+                text = self._store.get(name).decode(errors="backslashreplace")
                 yield named, attempt.removesuffix(".log"), text.splitlines()
 
     def _places(self) -> Places:

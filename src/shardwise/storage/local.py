@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
-import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 from shardwise.errors import StorageError
+from shardwise.storage import disk
 from shardwise.storage.store import HIDDEN, check_name, refusals, storage_error
+
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EACCES})
 
 
 class LocalStore:
@@ -26,11 +29,12 @@ class LocalStore:
 
     def __init__(self, root: str) -> None:
         self.url = os.path.realpath(Path(root).expanduser())
+        self._prepared: set[Path] = set()
 
     def open_write(self, name: str) -> IO[bytes]:
         path = self._path(name)
         with refusals("write", str(path)):
-            _make_directories(path.parent)
+            self._prepare(path.parent)
             return io.BufferedWriter(cast(io.RawIOBase, _DurableFile(path)), 1 << 20)
 
     def open_read(self, name: str) -> IO[bytes]:
@@ -41,21 +45,27 @@ class LocalStore:
     def put(self, name: str, data: bytes) -> None:
         path = self._path(name)
         with refusals("write", str(path)):
+            self._prepare(path.parent)
             temporary = _write_beside(path, data)
-            temporary.replace(path)
-            _sync_directory(path.parent)
+            try:
+                disk.rename(temporary, path)
+            except BaseException:
+                disk.unlink(temporary)
+                raise
+            disk.sync_directory(path.parent)
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         path = self._path(name)
         with refusals("write", str(path)):
             if path.exists():
                 return False
+            self._prepare(path.parent)
             temporary = _write_beside(path, data)
             try:
                 won = _link(temporary, path)
             finally:
-                temporary.unlink(missing_ok=True)
-            _sync_directory(path.parent)
+                disk.unlink(temporary)
+            disk.sync_directory(path.parent)
             return won
 
     def get(self, name: str) -> bytes:
@@ -83,18 +93,25 @@ class LocalStore:
             source, target = self._path(old), self._path(new)
             with refusals(f"rename {source} to", str(target)):
                 if target.parent not in changed:
-                    _make_directories(target.parent)
-                source.replace(target)
+                    self._prepare(target.parent)
+                disk.rename(source, target)
             changed.add(target.parent)
         for directory in changed:
             with refusals("flush", str(directory)):
-                _sync_directory(directory)
+                disk.sync_directory(directory)
+
+    def make_directory(self, name: str) -> None:
+        path = self._path(name)
+        with refusals("make", str(path)):
+            self._prepare(path)
 
     def size(self, name: str) -> int | None:
-        try:
-            found = os.lstat(self._path(name))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        path = self._path(name)
+        with refusals("look at", str(path)):
+            try:
+                found = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def exists(self, name: str) -> bool:
@@ -107,26 +124,35 @@ class LocalStore:
         return {name: found[name] for name in sorted(found) if not name.rpartition("/")[2].startswith(HIDDEN)}
 
     def delete(self, name: str) -> None:
-        path = self._path(name)
-        with refusals("delete", str(path)):
-            path.unlink(missing_ok=True)
+        self.delete_many([name])
+
+    def delete_many(self, names: Iterable[str]) -> None:
+        changed = set()
+        for path in map(self._path, names):
+            with refusals("delete", str(path)):
+                disk.unlink(path)
+            changed.add(path.parent)
+        for directory in changed:
+            with refusals("flush", str(directory)):
+                if directory.is_dir():
+                    disk.sync_directory(directory)
 
     def delete_tree(self, directory: str) -> None:
         start = self._path(directory) if directory else Path(self.url)
         with refusals("delete", str(start)):
             for path in list(start.iterdir()) if start.is_dir() else []:
                 if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
+                    disk.remove_tree(path)
                 else:
-                    path.unlink(missing_ok=True)
+                    disk.unlink(path)
             if directory and start.is_dir():
-                start.rmdir()
+                disk.remove_tree(start)
 
     def clean(self) -> None:
         with refusals("clean", self.url):
             for name, _ in _walk(self.url, len(self.url) + 1):
                 if name.rpartition("/")[2].startswith(HIDDEN):
-                    Path(self.url, name).unlink(missing_ok=True)
+                    disk.unlink(Path(self.url, name))
 
     def local_path(self, name: str) -> str | None:
         return str(self._path(name))
@@ -143,18 +169,31 @@ class LocalStore:
             )
         return Path(path)
 
+    def _prepare(self, directory: Path) -> None:
+        """Make a directory, so that it outlives a power cut. Whoever made one that is there already, in the root or
+        as the root, may not have come to flush its name."""
+        if directory in self._prepared and directory.is_dir():
+            return
+        root = Path(self.url)
+        if directory == root or root in directory.parents:
+            self._prepare(directory.parent)
+            _make_directory(directory)
+        else:
+            make_directories(directory)
+        self._prepared.add(directory)
+
 
 class _DurableFile(io.FileIO):
     """A raw file that closing flushes to disk, with its entry in the directory."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "w")
+        super().__init__(disk.create(path), "w")
         self._path = path
         self._failed = False
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
+            return disk.write(self.fileno(), data)
         except OSError as cause:
             self._failed = True
             raise storage_error("write", str(self._path), cause) from cause
@@ -165,26 +204,27 @@ class _DurableFile(io.FileIO):
         try:
             if not self._failed:
                 with refusals("flush", str(self._path)):
-                    os.fsync(self.fileno())
+                    disk.sync_file(self.fileno())
         finally:
             super().close()
         with refusals("flush", str(self._path.parent)):
-            _sync_directory(self._path.parent)
+            disk.sync_directory(self._path.parent)
 
 
 def _write_beside(path: Path, data: bytes) -> Path:
     """Write a complete, durable file under a hidden name in the directory of ``path``."""
-    _make_directories(path.parent)
     temporary = path.parent / f"{HIDDEN}{secrets.token_hex(8)}"
+    descriptor = disk.create(temporary, exclusive=True)
     try:
-        with open(temporary, "xb", buffering=0) as file:
-            written = 0
-            while written < len(data):
-                written += file.write(memoryview(data)[written:])
-            os.fsync(file.fileno())
+        written = 0
+        while written < len(data):
+            written += disk.write(descriptor, memoryview(data)[written:])
+        disk.sync_file(descriptor)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        disk.unlink(temporary)
         raise
+    finally:
+        os.close(descriptor)
     return temporary
 
 
@@ -195,13 +235,13 @@ def _open_no_link(path: str, flags: int) -> int:
 def _link(temporary: Path, path: Path) -> bool:
     """Give a complete file its name unless that is taken."""
     try:
-        os.link(temporary, path)
+        disk.link(temporary, path)
     except FileExistsError:
         # A network file system may have done it and lost the reply: then the file has two names.
         return temporary.stat().st_nlink > 1
-    except FileNotFoundError:
-        raise
     except OSError as cause:
+        if cause.errno not in _NO_LINKS:
+            raise
         raise StorageError(
             f"{path.parent} cannot hold a run: its file system refuses hard links ({cause.strerror}), "
             "so that two drivers could commit the same thing twice",
@@ -210,21 +250,22 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _make_directories(directory: Path) -> None:
-    """Make a directory and its parents, each with a durable entry in the one above."""
-    if directory.is_dir():
-        return
-    _make_directories(directory.parent)
-    directory.mkdir(exist_ok=True)
-    _sync_directory(directory.parent)
+def make_directories(directory: Path) -> None:
+    """Make a directory and its parents, where they are missing, each with a durable entry in the one above."""
+    if not directory.is_dir():
+        make_directories(directory.parent)
+        _make_directory(directory)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _make_directory(directory: Path) -> None:
+    existed = directory.is_dir()
+    if not existed:
+        disk.make_directory(directory)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        disk.sync_directory(directory.parent)
+    except PermissionError:  # a parent that is not ours to read
+        if not existed:
+            raise
 
 
 def _walk(directory: str, skip: int) -> Iterator[tuple[str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import secrets
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, cast
 
@@ -91,6 +92,9 @@ class FsspecStore:
         with ThreadPoolExecutor(_TOGETHER) as pool:
             list(pool.map(lambda pair: self.rename(*pair), pairs))
 
+    def make_directory(self, name: str) -> None:
+        """Object stores have none."""
+
     def size(self, name: str) -> int | None:
         self._system.invalidate_cache()
         with refusals("look at", self.address(name)):
@@ -121,6 +125,10 @@ class FsspecStore:
                 self._system.rm_file(self._path(name))
             except FileNotFoundError:
                 return
+
+    def delete_many(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.delete(name)
 
     def delete_tree(self, directory: str) -> None:
         names = list(self.list(directory))

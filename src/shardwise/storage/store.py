@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Protocol
 
-from shardwise.errors import StorageError
+from shardwise.errors import DiskFull, StorageError
+from shardwise.sizes import format_size
 
 HIDDEN = ".put-"
 """Files being put have this prefix until they are complete; no listing shows them."""
+
+
+_LONGEST, _LONGEST_PATH = 255, 2048
+"""Bytes of a part of a name, and of a name: less than any disk or store in use refuses."""
 
 
 class Store(Protocol):
@@ -49,6 +56,9 @@ class Store(Protocol):
     def rename_many(self, pairs: list[tuple[str, str]]) -> None:
         """Rename many files, old to new, together where the store can. Some are done when it raises."""
 
+    def make_directory(self, name: str) -> None:
+        """Make a directory that outlives a crash, where the store has directories at all."""
+
     def size(self, name: str) -> int | None:
         """Bytes of a file; None where there is none."""
 
@@ -59,10 +69,14 @@ class Store(Protocol):
         """Names (sorted) and bytes of all files below a directory, at any depth."""
 
     def delete(self, name: str) -> None:
-        """Delete a file; harmless where there is none."""
+        """Delete a file; harmless where there is none. It does not come back after a crash of the machine."""
+
+    def delete_many(self, names: Iterable[str]) -> None:
+        """Delete many files, together where the store can."""
 
     def delete_tree(self, directory: str) -> None:
-        """Delete all files below a directory, and it; harmless where there is none. ``""`` empties the store."""
+        """Delete all files below a directory, and it; harmless where there is none. ``""`` empties the store. After a
+        crash of the machine some may be there again: this is for what nothing names."""
 
     def clean(self) -> None:
         """Delete what killed writers left half put."""
@@ -83,9 +97,22 @@ def check_name(name: str, url: str) -> str:
     'outputs/rows/a.arrow'
     """
     parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in name or "://" in name:
-        raise StorageError(f"{name!r} is not the name of a file under {url}", "use a relative name without '..'")
+    odd = any(part in ("", ".", "..") or len(part) > _LONGEST for part in parts) or "\0" in name or "://" in name
+    if odd or len(name) > _LONGEST_PATH or not (name.isascii() or _is_encodable(name, parts)):
+        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        raise StorageError(
+            f"{shown!r} is not the name of a file under {url}",
+            f"use a relative name without '..', each part of at most {_LONGEST} bytes",
+        )
     return name
+
+
+def _is_encodable(name: str, parts: list[str]) -> bool:
+    """Whether a name can stand on a disk: no lone surrogates, no part that is too long as UTF-8."""
+    try:
+        return all(len(part.encode()) <= _LONGEST for part in parts)
+    except UnicodeEncodeError:
+        return False
 
 
 def within(directory: str, name: str) -> bool:
@@ -93,12 +120,14 @@ def within(directory: str, name: str) -> bool:
     return not directory or name.startswith(directory + "/")
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FIXES = {
     errno.ENOSPC: "free space there, then run the same command again",
     errno.EDQUOT: "free some of your quota there, then run the same command again",
     errno.EACCES: "give yourself permission there, or choose another place",
     errno.EPERM: "give yourself permission there, or choose another place",
-    errno.EROFS: "choose a place that can be written to",
+    errno.EROFS: "mount it for writing, or choose another place; what was committed stays",
+    errno.EIO: "check the disk (dmesg, smartctl); what was committed stays, and the same command goes on from there",
     errno.ENOENT: "check the path; run the same command again if something deleted the file",
     errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same command again",
 }
@@ -109,7 +138,22 @@ def storage_error(action: str, where: str, cause: Exception) -> StorageError:
     number = cause.errno if isinstance(cause, OSError) else None
     reason = (cause.strerror if isinstance(cause, OSError) else None) or f"{type(cause).__name__}: {cause}"
     fix = _FIXES.get(number or 0, "mend that, then run the same command again")
+    if number in _FULL:
+        return DiskFull(f"cannot {action} {where}: {reason}{_room(where)}", fix)
     return StorageError(f"cannot {action} {where}: {reason}", fix)
+
+
+def _room(where: str) -> str:
+    """How much is free where a file should go, in words; nothing for a place that cannot be asked."""
+    if "://" in where:
+        return ""
+    directory = Path(where).parent
+    while not directory.is_dir() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        return f"; {directory} has {format_size(shutil.disk_usage(directory).free)} free"
+    except OSError:
+        return ""
 
 
 @contextmanager
