@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.registry import parse_engine
@@ -21,6 +21,9 @@ FUNCTION_SHARD = (256 << 10, 64 << 20)
 SHARDS_PER_SLOT = 8
 """So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
 
+START_SECONDS = 0.5
+"""Until worker processes have taken their first task: they start, import, and are sent the program."""
+
 MOST_ITEMS = 512
 """Items of a shard at most, where nothing is known of what one costs."""
 
@@ -35,6 +38,15 @@ class Choice:
     target: float  # weight of a shard
     memory: int | None  # bytes a worker may use
     reasons: tuple[str, ...]
+    undecided: bool = False  # the first tasks may show that this process alone is sooner done
+
+    def alone(self, why: str) -> Choice:
+        """Everything in this process."""
+        return replace(self, engine="inline", workers=1, threads=usable_cores(), reasons=(why,), undecided=False)
+
+    def beside(self, why: str) -> Choice:
+        """As it stands: worker processes."""
+        return replace(self, reasons=(*self.reasons, why), undecided=False)
 
 
 def choose(
@@ -56,7 +68,10 @@ def choose(
     target = _target(work, slots, shard_size, reasons)
     each = None if memory is None else max(memory - (WORKER_BASE if name != "inline" else 0), WORKER_BASE) // slots
     url = name if name == "inline" else f"{name}:{slots}"
-    return Choice(url, slots, threads, target, each, tuple(reasons))
+    undecided = engine == "auto" and workers is None and memory is None and name != "inline"
+    if undecided:
+        reasons.append(f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more")
+    return Choice(url, slots, threads, target, each, tuple(reasons), undecided)
 
 
 def _engine(work: Work, engine: str, workers: int | None, end: int, reasons: list[str]) -> tuple[str, int]:

@@ -20,6 +20,7 @@ class EphemeralLedger:
     def __init__(self) -> None:
         self._directory: str | None = None
         self._next = 0
+        self._committed: dict[str, list[Commit]] = {}
         self.logs: dict[str, list[str]] = {}
 
     @property
@@ -39,12 +40,15 @@ class EphemeralLedger:
         return str(Path(self.url) / "_attempts" / str(attempt))
 
     def committed(self, stage: str) -> list[Commit]:
-        """Nothing was ever committed before."""
-        return []
+        """Commits of a stage so far, in order of position."""
+        return sorted(self._committed.get(stage, ()), key=lambda commit: commit.first)
 
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Files stay where the attempt wrote them."""
-        return [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]
+        made = [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]
+        for commit in made:
+            self._committed.setdefault(commit.stage, []).append(commit)
+        return made
 
     def _lasting(self, output: Output, attempt: int) -> Output:
         if output.data is not None:
