@@ -85,6 +85,11 @@ class Result:
             self._data = self._load()
         return self._data
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether columns hold values of several types, as those of a description do; ``to_arrow`` makes them text."""
+        return self._rows is not None
+
     def to_arrow(self) -> pa.Table:
         """As a ``pyarrow.Table``."""
         from shardwise.compute.convert import to_table

@@ -11,7 +11,6 @@ from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, Pa
 from shardwise.compute.programs.collect import CollectProgram
 from shardwise.compute.programs.settle import SettleProgram
 from shardwise.compute.programs.write import WriteProgram
-from shardwise.data.sinks import sink
 from shardwise.plan.shards import gaps
 from shardwise.plan.work import CollectTo, Work, WriteTo
 from shardwise.run.commits import Commit
@@ -44,6 +43,8 @@ def source_stage(work: Work) -> Stage:
     """The stage whose tasks read the source."""
     target = work.target
     if isinstance(target, WriteTo):
+        from shardwise.data.sinks import sink  # here, as only jobs that write need it
+
         program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
         return Stage("write", program, target.directory)
     if isinstance(target, CollectTo):

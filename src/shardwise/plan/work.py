@@ -75,9 +75,10 @@ class Work:
             An aggregate does not suit its column.
         """
         from shardwise.compute.choose_aggregation import choose  # here, as jobs that only map need none of it
-        from shardwise.compute.description import describing
 
         if isinstance(self.target, DescribeTo):
+            from shardwise.compute.description import describing
+
             return choose(self.pipeline, (), describing(self.pipeline.shape.schema))
         assert isinstance(self.target, AggregateTo)
         return choose(self.pipeline, self.target.keys, self.target.aggregates)
