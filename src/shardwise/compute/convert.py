@@ -84,9 +84,10 @@ def values_column(values: list[Any], name: str) -> pa.Array:
     FunctionError
         They have no common Arrow type.
     """
-    if values and all(isinstance(v, np.generic) for v in values):
+    of_numpy = [issubclass(kind, np.generic) for kind in set(map(type, values))]
+    if of_numpy and all(of_numpy):
         return pa.array(np.array(values))
-    plain = [v.item() if isinstance(v, np.generic) else v for v in values]
+    plain = [v.item() if isinstance(v, np.generic) else v for v in values] if any(of_numpy) else values
     try:
         return pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
+EPHEMERAL = "memory"
+"""``TaskSpec.run`` of a run that nobody can resume: what its attempts write goes with its driver."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """One output of an attempt: a file under the run directory, or a few bytes carried along.

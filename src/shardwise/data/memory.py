@@ -5,9 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -16,6 +15,9 @@ from shardwise.data.base import BaseSource, check_batch_rows, even_batches
 from shardwise.data.schema import array_columns, array_schema, check_names, numeric_dtype, ordered, plain, unambiguous
 from shardwise.data.source import BATCH_ROWS, POSITION, Batch, Fragment, Kind
 from shardwise.errors import InternalError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from shardwise.plan.work import CollectTo, Work
 from shardwise.sizes import format_size
 
 NATIVE_SHARD = (32 << 20, 512 << 20)
-"""Stored bytes of a shard that DuckDB reads by itself: a query costs about 15 ms, so shards are large."""
+"""Stored bytes of a shard that native kernels do by themselves: a query costs about 15 ms, so shards are large."""
 
 FUNCTION_SHARD = (256 << 10, 64 << 20)
 """Stored bytes of a shard that goes through Python functions."""
@@ -121,9 +121,9 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
         return float(shard_size) if shard_size else min(share, MOST_ITEMS)
     if shard_size:
         return float(shard_size)
-    if work.pipeline.relational and not isinstance(work.target, CollectTo):
+    if not work.pipeline.has_functions and not isinstance(work.target, CollectTo):
         (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
-    low = min(low, weights.total / slots)  # no slot stays without work
-    return min(max(weights.total / (slots * shards), low), high)
+    least = min(low, weights.total / slots)  # no slot stays without work
+    return min(max(weights.total / (slots * shards), least), high)

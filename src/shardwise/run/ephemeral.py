@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shardwise.compute.task import Output
+from shardwise.compute.task import EPHEMERAL, Output
 from shardwise.run.commits import Commit
 
 
 class EphemeralLedger:
     """Commits in a list; files of attempts in a temporary directory that ``close`` removes."""
 
-    id = "memory"
+    id = EPHEMERAL
 
     def __init__(self) -> None:
         self._directory: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, cast
 
 from shardwise.errors import StorageError
@@ -88,6 +87,8 @@ class FsspecStore:
             self._system.rm_file(self._path(old))
 
     def rename_many(self, pairs: list[tuple[str, str]]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_TOGETHER) as pool:
             list(pool.map(lambda pair: self.rename(*pair), pairs))
 
