@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.case import Case, Clock, Ratio
 
-ROWS, CHUNK = 22_000_000, 500_000
+ROWS, CHUNK = 25_500_000, 500_000
 NUMBERS = ("id", "count", "price", "weight", "score", "latitude")
 
 

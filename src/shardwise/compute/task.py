@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
 EPHEMERAL = "memory"
 """``TaskSpec.run`` of a run that nobody can resume: what its attempts write goes with its driver."""
 
