@@ -18,6 +18,9 @@ NATIVE_SHARD = (32 << 20, 512 << 20)
 FUNCTION_SHARD = (256 << 10, 64 << 20)
 """Stored bytes of a shard that goes through Python functions."""
 
+PARSED_SHARD = 128 << 20
+"""Stored bytes of a shard of text at most: it is parsed once, into a table that is kept while it is aggregated."""
+
 NATIVE_SHARDS = 4
 """So many shards per slot where DuckDB works on all threads: there is nothing to balance, only to resume from."""
 
@@ -123,6 +126,8 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
         return float(shard_size)
     if not work.pipeline.has_functions and not isinstance(work.target, CollectTo):
         (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
+        if getattr(work.pipeline.source, "is_parsed", False):
+            high = PARSED_SHARD
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
     least = min(low, weights.total / slots)  # no slot stays without work
