@@ -40,7 +40,7 @@ def printed(directory: Path, command: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],
-        env={**os.environ, "PATH": path, "SHARDWISE_CACHE": str(directory.parent / "cache")},
+        env={**os.environ, "PATH": path, "COLUMNS": "200", "SHARDWISE_CACHE": str(directory.parent / "cache")},
         cwd=directory,
         capture_output=True,
         text=True,
@@ -51,8 +51,8 @@ def printed(directory: Path, command: str) -> str:
 
 @pytest.mark.parametrize(("command", "output"), commands(), ids=lambda text: shlex.split(text)[1][:20])
 def test_commands_print_what_is_shown(place: Path, command: str, output: str) -> None:
-    lines = printed(place, command).splitlines()
-    assert [line for line in output.splitlines() if line not in lines] == []
+    got = printed(place, command)
+    assert [line for line in output.splitlines() if line not in got.splitlines()] == [], got
 
 
 def test_there_are_commands() -> None:
