@@ -92,13 +92,13 @@ def _check(case: Case, name: str, once: Once, answers: dict[str, object]) -> Non
 
 def _data(name: str, case: Case, scale: float, data: Path) -> Path:
     """The case's data, made the first time."""
-    directory = data / f"{name}-{scale:g}"
-    if not (directory / "_DONE").exists():
+    directory, made = data / f"{name}-{scale:g}", data / f"{name}-{scale:g}.made"
+    if not made.exists():
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         print(f"making the data of {name} in {directory}", file=sys.stderr, flush=True)
         case.generate(directory, scale)
-        (directory / "_DONE").touch()
+        made.touch()
     return directory
 
 
