@@ -1,10 +1,11 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
 # make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; half an hour.
+# make bench: Shardwise beside its peers, which get an environment of their own; ARGS chooses (ARGS="group_mean --runs 3").
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test explore proof check format lint types clean
+.PHONY: demo test explore proof check format lint types bench clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,5 +37,16 @@ format: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
+BENCH := .venv-bench/bin
+ARGS ?=
+
+.venv-bench/ready: pyproject.toml constraints-bench.txt
+	$(PYTHON) -m venv .venv-bench
+	PIP_CONSTRAINT=constraints-bench.txt $(BENCH)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	touch $@
+
+bench: .venv-bench/ready
+	$(BENCH)/python -m benchmarks $(ARGS) --output docs/benchmarks.md
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

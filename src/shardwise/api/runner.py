@@ -14,7 +14,9 @@ from shardwise.api.outcome import Answer, answer
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
+from shardwise.api.trial import Trial
 from shardwise.compute.programs.settle import settled_operations
+from shardwise.data.loans import Loans, Reach
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
@@ -64,13 +66,17 @@ class _Run:
         for loss in self.ledger.losses:
             progress.message(f"{loss}: made again")
         watcher = ProgressWatcher(progress)
-        totals = _Totals()
+        trial = Trial(self.ledger, choice, self.options.timeout is not None)
+        watcher.ours = trial.attempts
+        totals = _Totals(trial.attempts)
         with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher)) as lender:
             carry_out = totals.counting(lender.carry_out)
             try:
                 if not self.work.settled:
+                    trial.settle(self.work, end)
                     self._settle(end, carry_out)
                 self.ledger.begin(self.work)
+                lender.choice = choice = trial.decide(self.work, end)
                 made = self._carry_out(end, choice, carry_out)
                 self._finish(made, end)
             except ShardwiseError as error:
@@ -140,8 +146,9 @@ CarryOut = Callable[["Graph"], dict[int, Any]]
 
 @dataclass(slots=True)
 class _Totals:
-    """What the tasks of all graphs of a run add up to."""
+    """What the tasks of all graphs of a run add up to. ``ours``: attempts of this call that no driver made."""
 
+    ours: set[int]
     tasks: int = 0
     resumed: int = 0
     rows: int = 0
@@ -152,9 +159,10 @@ class _Totals:
 
         def counted(graph: Graph) -> dict[int, Any]:
             commits = carry_out(graph)
+            before = {task for task, commit in graph.done.items() if commit.attempt not in self.ours}
             self.tasks += len(graph.tasks) - len(graph.halves)
-            self.resumed += len(graph.done)
-            left = [task for task in graph.tasks if not task.done and task.id not in graph.halves]
+            self.resumed += len(before)
+            left = [task for task in graph.tasks if task.id not in before and task.id not in graph.halves]
             fresh = [commits[task.id] for task in left if task.stage != "settle"]
             self.rows += sum(c.metrics.rows_in for c in fresh)
             self.bytes += sum(c.metrics.bytes_in for c in fresh)
@@ -163,11 +171,15 @@ class _Totals:
         return counted
 
 
+_REACH: dict[str, Reach] = {"inline": "process", "local": "host"}
+"""How far the workers of an engine are; those of others may be anywhere."""
+
+
 class _Lender:
     """An engine and its driver, opened when a graph has something to do."""
 
     def __init__(self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> None:
-        self._choice = choice
+        self.choice = choice
         self._options = options
         self._ledger = ledger
         self._watcher = watcher
@@ -182,13 +194,23 @@ class _Lender:
         return self._driver.run(graph)
 
     def _open(self) -> Driver:
-        choice, options = self._choice, self._options
+        choice, options = self.choice, self._options
         engine = make_engine(choice.engine)
         engine.open(Want(choice.workers, choice.threads, choice.memory))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate)
-        return Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory, options.memory_bytes)
+        loans = Loans(_REACH.get(engine.name, "network"))
+        return Driver(
+            engine,
+            self._ledger,
+            budgets,
+            self._watcher,
+            choice.threads,
+            choice.memory,
+            options.memory_bytes,
+            loans=loans,
+        )
 
     def close(self) -> None:
         """Give the slots back."""

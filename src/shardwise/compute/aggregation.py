@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,8 @@ from shardwise.compute.program import Attempt
 from shardwise.data.source import Batch
 
 if TYPE_CHECKING:
+    import duckdb
+
     from shardwise.compute.aggregates.grouped import GroupedAggregation
     from shardwise.compute.aggregates.kernel import State
 
@@ -47,8 +50,9 @@ class TableAggregation:
         con = attempt.connection()
         relation = pipeline.fused(attempt, list(grouped.columns), grouped.needs_position)
         if relation is not None:
-            with attempt.phase("compute"):
-                state = grouped.partial(con, relation, self.bounds.get)
+            kept = getattr(pipeline.source, "is_parsed", False) and grouped.reads_often
+            with attempt.phase("compute"), _parsed_once(con, relation) if kept else nullcontext(relation) as shard:
+                state = grouped.partial(con, shard, self.bounds.get)
             first, last = attempt.spec.first, attempt.spec.last
             rows, size = pipeline.source.weigh(first, last)
             attempt.count(rows_in=rows, bytes_in=size, batches=last - first)
@@ -80,6 +84,16 @@ class TableAggregation:
     def finish(self, attempt: Attempt, states: Iterable[bytes]) -> pa.Table:
         """Sorted by key, nulls first; one row where there is no key."""
         return self.grouped.finish(attempt.connection(), self._merged(attempt, states))
+
+
+@contextmanager
+def _parsed_once(con: duckdb.DuckDBPyConnection, relation: str) -> Iterator[str]:
+    """The rows of a relation as a table that DuckDB keeps, and spills: parsing text again costs more."""
+    con.execute(f"CREATE TEMP TABLE __shard AS SELECT * FROM ({relation})")
+    try:
+        yield "__shard"
+    finally:
+        con.execute("DROP TABLE __shard")
 
 
 def known_bounds(pipeline: Pipeline, columns: Iterable[str]) -> dict[str, tuple[float, float]]:

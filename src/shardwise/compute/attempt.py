@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, cast
 from shardwise.compute.connection import forget_connection, lend_connection, spill_directory
 from shardwise.compute.machine import peak_memory, resident_memory
 from shardwise.compute.program import CARRIED
-from shardwise.compute.task import Metrics, Output, TaskSpec
+from shardwise.compute.task import EPHEMERAL, Metrics, Output, TaskSpec
 from shardwise.errors import InternalError, StorageError
-from shardwise.storage import DigestWriter, Store, digest, open_store
+from shardwise.storage import DigestWriter, LocalStore, Store, digest, open_store
 from shardwise.storage.naming import attempt_name
 
 if TYPE_CHECKING:
@@ -183,7 +183,10 @@ class ActiveAttempt:
 
     @functools.cached_property
     def _store(self) -> Store:
-        return open_store(self.spec.directory)
+        store = open_store(self.spec.directory)
+        if self.spec.run == EPHEMERAL and isinstance(store, LocalStore):
+            store.durable = False
+        return store
 
     @functools.cached_property
     def _local_spill(self) -> str | None:

@@ -84,9 +84,10 @@ def values_column(values: list[Any], name: str) -> pa.Array:
     FunctionError
         They have no common Arrow type.
     """
-    if values and all(isinstance(v, np.generic) for v in values):
+    of_numpy = [issubclass(kind, np.generic) for kind in set(map(type, values))]
+    if of_numpy and all(of_numpy):
         return pa.array(np.array(values))
-    plain = [v.item() if isinstance(v, np.generic) else v for v in values]
+    plain = [v.item() if isinstance(v, np.generic) else v for v in values] if any(of_numpy) else values
     try:
         return pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
@@ -100,12 +101,12 @@ def receive(data: Any, function: Function) -> Any:
     """What the function is called with: the batch's data in the format that it asks for."""
     wants: Receives = function.receives
     if wants == "source":
-        return data
+        return _own(data)
     if wants == "list":
         return data.to_pylist() if isinstance(data, pa.Table) else list(data)
     if wants == "numpy":
         if isinstance(data, np.ndarray):
-            return data
+            return _own(data)
         return np.asarray(data) if isinstance(data, list) else table_to_array(data, function.name)
     table = to_table(data)
     if wants == "pandas":
@@ -114,6 +115,11 @@ def receive(data: Any, function: Function) -> Any:
     if wants == "polars":
         return extra("polars", "polars").from_arrow(table)
     return table
+
+
+def _own(data: Any) -> Any:
+    """An array that the function may change: it may be a view of the person's own, or of a file."""
+    return data.copy() if isinstance(data, np.ndarray) and not data.flags.writeable else data
 
 
 def store(result: Any, function: Function) -> pa.Table | np.ndarray[Any, Any]:

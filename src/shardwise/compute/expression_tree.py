@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-import duckdb
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shardwise.compute.caret import point_at
 from shardwise.errors import ExpressionError
+
+if TYPE_CHECKING:
+    import duckdb
 
 _ROW_WISE_CLASSES = frozenset(
     ("BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA")
@@ -53,6 +54,8 @@ def fold(name: str) -> str:
 @functools.cache
 def connection() -> duckdb.DuckDBPyConnection:
     """A database of nothing that can reach nothing; each use takes a cursor of its own."""
+    import duckdb
+
     con = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": "false"})
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_external_access = false")
@@ -87,6 +90,8 @@ def parse(text: str) -> Any:
 
 
 def _extract(text: str) -> list[Any]:
+    import duckdb
+
     try:
         return list(connection().cursor().extract_statements("SELECT " + text))
     except duckdb.Error:

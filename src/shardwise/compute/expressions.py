@@ -11,7 +11,6 @@ import difflib
 import functools
 import json
 
-import duckdb
 import pyarrow as pa
 
 from shardwise.compute.expression_tree import Fault, Walk, connection, fold, parse, refusal
@@ -122,6 +121,8 @@ def _unknown(name: str, at: int, schema: pa.Schema) -> tuple[Fault, str]:
 
 
 def _bind(text: str, schema: pa.Schema, columns: list[str]) -> pa.DataType:
+    import duckdb
+
     cursor = connection().cursor()
     fields = [schema.field(schema.names.index(name)) for name in columns] or [pa.field("__none", pa.int64())]
     cursor.register(_INPUT, pa.schema(fields).empty_table())

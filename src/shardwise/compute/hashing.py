@@ -22,7 +22,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shardwise.compute.murmur import hash_spans, hash_words, murmur3
 from shardwise.errors import UsageError
@@ -153,6 +152,8 @@ def _hash_values(array: pa.Array, seed: int) -> Hashes:
     if pa.types.is_null(kind):
         return np.zeros(len(array), np.uint64)
     if pa.types.is_run_end_encoded(kind):
+        import pyarrow.compute as pc
+
         return _hash_values(pc.run_end_decode(array), seed)
     if _is_bytes(kind):
         return _hash_bytes(array.cast(pa.large_binary()), seed)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute import relational
+from shardwise.compute import item_runs, relational
 from shardwise.compute.context import BatchPosition, Context
 from shardwise.compute.convert import items_to_table, receive, store, to_table
 from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
@@ -69,13 +69,16 @@ class Pipeline:
     def batches(self, attempt: Attempt, wanted: list[str] | None = None, positions: bool = False) -> Iterator[Batch]:
         """The shard's batches, all operations done, with the columns ``wanted`` at least. ``positions``: tables get
         the column ``__position``."""
+        if not positions and item_runs.applies(self.source, self.operations):
+            yield from item_runs.runs(self.source, self.operations, attempt)
+            return
         operations, columns = relational.prune(self.operations, self.start, wanted)
         stream = self._read(attempt, self._readable(columns))
         for place, op in enumerate(operations):
             stream = self._step(op, operations[place:], stream, attempt, positions)
         if positions:
             stream = (b if _has_position(b) else replace(b, data=_positioned(b)) for b in stream)
-        return stream
+        yield from stream
 
     def _readable(self, columns: list[str] | None) -> list[str] | None:
         """What to ask the source for. ``count()`` needs no column; any one tells the rows."""

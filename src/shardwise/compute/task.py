@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+EPHEMERAL = "memory"
+"""``TaskSpec.run`` of a run that nobody can resume: what its attempts write goes with its driver."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

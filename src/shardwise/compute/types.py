@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from shardwise.errors import UsageError
@@ -41,6 +40,8 @@ def to_type(given: Any) -> pa.DataType:
             return pa.type_for_alias(given)
         except ValueError:
             pass
+        import duckdb
+
         try:
             with duckdb.connect() as con:
                 kind: pa.DataType = con.sql("SELECT CAST(NULL AS " + _plain(given) + ")").to_arrow_table().field(0).type

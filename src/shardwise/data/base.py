@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from shardwise.data.source import MAX_BATCH_ROWS, Fragment
 from shardwise.errors import InputError, InternalError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
 
 MAX_FRAGMENTS = 1 << 20
 MAX_FRAGMENT_BATCHES = 1 << 22

@@ -43,6 +43,16 @@ class ItemsSource(BaseSource):
             for index in range(start, end):
                 yield Batch(fragment, index, [self.held[self.starts[fragment] + index - self.offset]])
 
+    def items(self, first: int, last: int) -> tuple[Any, ...]:
+        """The items of ordinals [first, last) themselves."""
+        self._check(first, last)
+        return self.held[first - self.offset : last - self.offset]
+
+    def place(self, ordinal: int) -> tuple[int, int]:
+        """Fragment and batch of an ordinal."""
+        fragment, index, _ = next(self.spans(ordinal, ordinal + 1))
+        return fragment, index
+
     def _check(self, first: int, last: int) -> None:
         if first < last and not self.offset <= first <= last <= self.offset + len(self.held):
             raise InternalError(

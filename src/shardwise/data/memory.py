@@ -1,20 +1,23 @@
-"""Tables and arrays that are in this process' memory."""
+"""Tables and arrays that are in this process' memory. Workers get them as ``loans`` says."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
+from shardwise.data import loans
 from shardwise.data.base import BaseSource, check_batch_rows, even_batches
 from shardwise.data.schema import array_columns, array_schema, check_names, numeric_dtype, ordered, plain, unambiguous
 from shardwise.data.source import BATCH_ROWS, POSITION, Batch, Fragment, Kind
 from shardwise.errors import InternalError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,16 @@ class _MemorySource(BaseSource):
         if first < last and not 0 <= start <= stop <= held:
             raise InternalError(f"ordinals [{first}, {last}) of a part that holds {held} rows from {self.offset} on")
         return start, max(start, stop)
+
+    def __reduce__(self) -> Any:
+        lent = loans.current()
+        if lent is not None and lent.reach == "process":
+            return loans.held, (loans.hold(self),)
+        return _revive, (type(self), self._state(None if lent is None or lent.reach == "network" else lent))
+
+    def _state(self, lent: loans.Loans | None) -> dict[str, Any]:
+        """What travels; the data in a file of ``lent`` where there is one."""
+        return dict(self.__dict__)
 
 
 @dataclass(frozen=True)
@@ -80,16 +93,12 @@ class FrameSource(_MemorySource):
         con.register(name, table)
         return f"SELECT * FROM {name}"
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Send only the rows that are held: a pickled slice would take the whole table along."""
-        sink = pa.BufferOutputStream()
+    def _state(self, lent: loans.Loans | None) -> dict[str, Any]:
+        sink = pa.BufferOutputStream()  # only the rows that are held: a pickled slice would take the whole table along
         with pa.ipc.new_stream(sink, self.table.schema) as stream:
             stream.write_table(self.table)
-        return {**self.__dict__, "table": sink.getvalue().to_pybytes()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        with pa.ipc.open_stream(state["table"]) as stream:
-            self.__dict__.update({**state, "table": stream.read_all()})
+        data = sink.getvalue()
+        return {**self.__dict__, "table": data.to_pybytes() if lent is None else lent.file(self, data)}
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,29 @@ class ArraySource(_MemorySource):
             for index in range(begin, end):
                 start, stop = self._rows(index, index + 1, len(self.array))
                 rows = self.array[start:stop]
+                rows.flags.writeable = False  # a function must not change what others see, or what a retry will
                 yield Batch(0, index, rows if numbers is None else rows[:, numbers])
+
+    def _state(self, lent: loans.Loans | None) -> dict[str, Any]:
+        if lent is None:
+            return super()._state(lent)
+        array = np.ascontiguousarray(self.array)
+        return {**self.__dict__, "array": (lent.file(self, array.reshape(-1)), array.dtype, array.shape)}
+
+
+def _revive(kind: type[_MemorySource], state: dict[str, Any]) -> _MemorySource:
+    """A source as it travelled."""
+    if kind is FrameSource:
+        data = state["table"]
+        with pa.memory_map(data) if isinstance(data, str) else pa.BufferReader(data) as file:
+            state["table"] = pa.ipc.open_stream(file).read_all()
+    elif isinstance(state["array"], tuple):
+        path, dtype, shape = state["array"]
+        empty = 0 in shape  # nothing can be mapped
+        state["array"] = np.empty(shape, dtype) if empty else np.memmap(path, dtype, "r", shape=shape).view(np.ndarray)
+    source = object.__new__(kind)
+    source.__dict__.update(state)
+    return source
 
 
 def from_frame(frame: Any, *, batch_rows: int = BATCH_ROWS) -> FrameSource:

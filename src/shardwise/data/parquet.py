@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,6 +27,9 @@ from shardwise.data.schema import choose, conform, ordered, settle, unambiguous
 from shardwise.data.seekable import local_path
 from shardwise.data.source import BATCH_ROWS, Batch, Fragment, Kind
 from shardwise.data.streams import sized_tables
+
+if TYPE_CHECKING:
+    import duckdb
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 _SIZED_FILES = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.registry import parse_engine
@@ -13,16 +13,22 @@ from shardwise.plan.work import CollectTo, Work
 from shardwise.sizes import format_size
 
 NATIVE_SHARD = (32 << 20, 512 << 20)
-"""Stored bytes of a shard that DuckDB reads by itself: a query costs about 15 ms, so shards are large."""
+"""Stored bytes of a shard that native kernels do by themselves: a query costs about 15 ms, so shards are large."""
 
 FUNCTION_SHARD = (256 << 10, 64 << 20)
 """Stored bytes of a shard that goes through Python functions."""
+
+PARSED_SHARD = 128 << 20
+"""Stored bytes of a shard of text at most: it is parsed once, into a table that is kept while it is aggregated."""
 
 NATIVE_SHARDS = 4
 """So many shards per slot where DuckDB works on all threads: there is nothing to balance, only to resume from."""
 
 SHARDS_PER_SLOT = 8
 """So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
+
+START_SECONDS = 0.5
+"""Until worker processes have taken their first task: they start, import, and are sent the program."""
 
 MOST_ITEMS = 512
 """Items of a shard at most, where nothing is known of what one costs."""
@@ -38,6 +44,17 @@ class Choice:
     target: float  # weight of a shard
     memory: int | None  # bytes a worker may use
     reasons: tuple[str, ...]
+    undecided: bool = False  # the first tasks may show that this process alone is sooner done
+
+    def alone(self, why: str) -> Choice:
+        """Everything in this process."""
+        return replace(
+            self, engine="inline", workers=1, threads=usable_cores(), memory=None, reasons=(why,), undecided=False
+        )
+
+    def beside(self, why: str) -> Choice:
+        """As it stands: worker processes."""
+        return replace(self, reasons=(*self.reasons, why), undecided=False)
 
 
 def choose(
@@ -59,7 +76,10 @@ def choose(
     target = _target(work, slots, shard_size, reasons)
     ceiling = memory if name == "inline" else share(memory, slots)
     url = name if name == "inline" else f"{name}:{slots}"
-    return Choice(url, slots, threads, target, ceiling, tuple(reasons))
+    undecided = engine == "auto" and workers is None and memory is None and name != "inline"
+    if undecided:
+        reasons.append(f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more")
+    return Choice(url, slots, threads, target, ceiling, tuple(reasons), undecided)
 
 
 def _engine(
@@ -108,9 +128,11 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
         return float(shard_size) if shard_size else min(share, MOST_ITEMS)
     if shard_size:
         return float(shard_size)
-    if work.pipeline.relational and not isinstance(work.target, CollectTo):
+    if not work.pipeline.has_functions and not isinstance(work.target, CollectTo):
         (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
+        if getattr(work.pipeline.source, "is_parsed", False):
+            high = PARSED_SHARD
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
-    low = min(low, weights.total / slots)  # no slot stays without work
-    return min(max(weights.total / (slots * shards), low), high)
+    least = min(low, weights.total / slots)  # no slot stays without work
+    return min(max(weights.total / (slots * shards), least), high)

@@ -12,9 +12,9 @@ from shardwise.compute.programs.collect import CollectProgram
 from shardwise.compute.programs.settle import SettleProgram
 from shardwise.compute.programs.write import WriteProgram
 from shardwise.plan.shards import gaps
-from shardwise.plan.work import Work, WriteTo
+from shardwise.plan.work import CollectTo, Work, WriteTo
 from shardwise.run.commits import Commit
-from shardwise.run.graph import Graph, inner
+from shardwise.run.graph import Graph, Stage, inner
 
 FAN_IN = 16
 """States that one task merges."""
@@ -42,18 +42,25 @@ def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     return graph, graph.task("settle", 0, end)
 
 
-def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph, list[int]]:
-    """A task per shard that collects or writes. Returns the graph and the ids in order of position."""
-    graph = Graph(fragments=work.pipeline.source.fragments)
+def source_stage(work: Work) -> Stage:
+    """The stage whose tasks read the source."""
     target = work.target
     if isinstance(target, WriteTo):
         from shardwise.data.sinks import sink  # here, as only jobs that write need it
 
         program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
-        stage = graph.stage("write", program, target.directory)
-    else:
-        stage = graph.stage("collect", CollectProgram(work.pipeline))
-    return graph, _shards(graph, stage, end, done, cutter, work.part_batches)
+        return Stage("write", program, target.directory)
+    if isinstance(target, CollectTo):
+        return Stage("collect", CollectProgram(work.pipeline))
+    return Stage("partial", PartialProgram(work.pipeline, work.aggregation()))
+
+
+def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph, list[int]]:
+    """A task per shard that collects or writes. Returns the graph and the ids in order of position."""
+    graph = Graph(fragments=work.pipeline.source.fragments)
+    stage = source_stage(work)
+    graph.stages[stage.name] = stage
+    return graph, _shards(graph, stage.name, end, done, cutter, work.part_batches)
 
 
 def aggregate_graph(work: Work, aggregation: Aggregation, end: int, done: Done, cutter: Cutter) -> tuple[Graph, int]:

@@ -158,8 +158,9 @@ class Progress:
         total_work: float | None = None,
         done_work: float | None = None,
         label: str = "",
+        resumed: bool = True,
     ) -> None:
-        """A run, or a stage of it, begins with ``done`` of its tasks already committed.
+        """A run, or a stage of it, begins with ``done`` of its tasks committed (``resumed``: by an earlier run).
 
         Work is counted in ordinals where ``total_work`` says how many there are, in tasks otherwise.
         """
@@ -170,7 +171,7 @@ class Progress:
         self._last_line = (now, self._estimate.share)
         wait = {"bar": BAR_AFTER, "plain": PLAIN_AFTER}.get(self._mode)
         self._next = float("inf") if wait is None else now + wait
-        if done and self._mode != "none":
+        if done and resumed and self._mode != "none":
             self.message(f"Going on: {format_count(done)} of {format_count(total_tasks)} tasks were already done.")
 
     def update(

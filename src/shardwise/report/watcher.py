@@ -33,6 +33,7 @@ class ProgressWatcher:
         self._clock = clock
         self._weights: dict[tuple[str, int, int], float] = {}
         self._readers: set[str] = set()
+        self.ours: set[int] = set()  # attempts of this call that no driver made: they are no news of an earlier one
         self.done = self.rows = self.bytes = self.retries = self.splits = self.backups = 0
         self.work = 0.0
 
@@ -42,6 +43,7 @@ class ProgressWatcher:
         self._weights = {(graph.journal_name(t), t.first, t.last): weights[t.id] for t in graph.tasks}
         self._readers = {task.stage for task in graph.tasks} - {task.stage for task in graph.tasks if task.needs}
         before = [task for task in graph.tasks if task.done]
+        earlier = any(graph.done[task.id].attempt not in self.ours for task in before)
         self.done = len(before)
         self.rows = self.bytes = 0
         self.work = sum(weights[task.id] for task in before)
@@ -52,6 +54,7 @@ class ProgressWatcher:
             total_work=sum(weights.values()),
             done_work=self.work,
             label=next(iter(graph.stages), ""),
+            resumed=earlier,
         )
 
     def moved(self, now: float, running: int, commits: Sequence[Commit]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shardwise import errors, records
 from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
+from shardwise.data.loans import Loans, lending
 from shardwise.engines import protocol
 from shardwise.errors import InDoubt, Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.run import messages, policies
@@ -121,6 +122,7 @@ class Driver:
     memory: int | None = None
     allowed: int | None = None
     clock: Callable[[], float] = time.monotonic
+    loans: Loans = field(default_factory=lambda: Loans("network"))
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
     _dying: dict[int, list[int]] = field(default_factory=dict)  # discarded attempts that may still write, by slot
@@ -147,12 +149,13 @@ class Driver:
             assert stop.failure is not None
             raise self._error(stop.failure, None if stop.task is None else graph.tasks[stop.task], graph)
         if stop.how == "drained":
-            raise Interrupted("interrupted; what was committed stays", "run the same command again to go on from here")
+            raise interrupted()
         return round_.commits
 
     def close(self) -> None:
         """Take the slots back; nothing of attempts that were cancelled is left."""
         self.engine.close()
+        self.loans.close()
         for slot in list(self._dying):
             self.bury(slot)
 
@@ -285,7 +288,7 @@ class _Round:
         driver = self.driver
         stage = self.graph.stages[task.stage]
         if task.stage not in self.programs:
-            self.programs[task.stage] = driver.engine.put(dump_program(stage.program))
+            self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans))
         self.attempts.add(start.attempt)
         self.flights[start.attempt] = _Flight(task, start.slot, start.backup)
         if start.backup:
@@ -372,6 +375,11 @@ class _Round:
         )
 
 
+def interrupted() -> Interrupted:
+    """The error for a run that Ctrl-C ended."""
+    return Interrupted("interrupted; what was committed stays", "run the same command again to go on from here")
+
+
 def _storage_failure(error: StorageError | OSError) -> Failure:
     message = error.message if isinstance(error, StorageError) else str(error)
     code = error.code if isinstance(error, StorageError) else StorageError.code
@@ -382,8 +390,8 @@ def _name(task: messages.Task) -> str:
     return f"{task.stage}-{task.first}-{task.last}"
 
 
-def dump_program(program: object) -> bytes:
-    """A program as it travels.
+def dump_program(program: object, loans: Loans) -> bytes:
+    """A program as it travels; data in memory is lent.
 
     Raises
     ------
@@ -393,7 +401,8 @@ def dump_program(program: object) -> bytes:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps(program))
+        with lending(loans):
+            return bytes(cloudpickle.dumps(program))
     except Exception as error:
         raise errors.UsageError(
             f"the function, or something that it captures, cannot be sent to a worker: {error}",

@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shardwise.compute.task import Output
+from shardwise.compute.task import EPHEMERAL, Output
 from shardwise.run.commits import Commit
 
 
 class EphemeralLedger:
     """Commits in a list; files of attempts in a temporary directory that ``close`` removes."""
 
-    id = "memory"
+    id = EPHEMERAL
 
     def __init__(self) -> None:
         self._directory: str | None = None
         self._next = 0
+        self._committed: dict[str, list[Commit]] = {}
         self.logs: dict[str, list[str]] = {}
 
     @property
@@ -39,8 +40,8 @@ class EphemeralLedger:
         return str(Path(self.url) / "_attempts" / str(attempt))
 
     def committed(self, stage: str) -> list[Commit]:
-        """Nothing was ever committed before."""
-        return []
+        """Commits of a stage so far, in order of position."""
+        return sorted(self._committed.get(stage, ()), key=lambda commit: commit.first)
 
     def lost(self, stage: str) -> list[tuple[int, int]]:
         """Nothing was ever lost."""
@@ -52,7 +53,10 @@ class EphemeralLedger:
 
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Files stay where the attempt wrote them."""
-        return [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]
+        made = [replace(c, outputs=tuple(self._lasting(o, c.attempt) for o in c.outputs)) for c in commits]
+        for commit in made:
+            self._committed.setdefault(commit.stage, []).append(commit)
+        return made
 
     def _lasting(self, output: Output, attempt: int) -> Output:
         if output.data is not None:

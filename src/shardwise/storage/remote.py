@@ -6,7 +6,6 @@ import inspect
 import secrets
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, cast
 
 from shardwise.errors import StorageError
@@ -89,6 +88,8 @@ class FsspecStore:
             self._system.rm_file(self._path(old))
 
     def rename_many(self, pairs: list[tuple[str, str]]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_TOGETHER) as pool:
             list(pool.map(lambda pair: self.rename(*pair), pairs))
 

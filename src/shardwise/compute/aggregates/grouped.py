@@ -92,6 +92,11 @@ class GroupedAggregation:
         return any(kernel.needs_position for kernel in self.kernels)
 
     @property
+    def reads_often(self) -> bool:
+        """Whether a partial state takes more than one pass over the rows."""
+        return len(self.kernels) > 1 or bool(self._floats())
+
+    @property
     def result_schema(self) -> pa.Schema:
         """Of the result: keys, then aggregates."""
         keys = [pa.field(key, plain(self.schema.field(key).type)) for key in self.keys]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import numpy as np
@@ -64,6 +64,7 @@ class TextSource(BaseSource, ABC):
     schema: pa.Schema
     cuts: dict[int, Positions] = field(default_factory=dict, repr=False, compare=False)
     kind: Kind = field(default="table", init=False)
+    is_parsed: ClassVar[bool] = True  # reading costs much more than passing over what was read
 
     @property
     @abstractmethod
