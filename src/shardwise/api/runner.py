@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
+from shardwise.api.quarantine import Allowance, Keeper, keep_after_failure
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.programs.settle import settled_operations
@@ -26,6 +27,7 @@ from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
 from shardwise.run.driver import Driver
 from shardwise.run.messages import Budgets
+from shardwise.run.suspects import Suspects
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
@@ -54,18 +56,25 @@ class _Run:
         """Settle, plan, carry out, and hand over the answer."""
         end = reach(self.work, self.options.share, self.ledger)
         choice = _choice(self.work, self.options, end)
+        allowance = Allowance.of(self.options.max_quarantined)
+        keeper = Keeper(self.ledger, allowance, self.work.rows if self._is_whole(end) else None, end)
         progress = Progress(self.options.progress)
         watcher = ProgressWatcher(progress)
         totals = _Totals()
-        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher)) as lender:
+        guarded = self.work.guarded
+        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher, guarded)) as lender:
             carry_out = totals.counting(lender.carry_out)
             try:
+                keeper.check()
                 if not self.work.settled:
                     self._settle(end, carry_out)
                 self.ledger.begin(self.work)
                 made = self._carry_out(end, choice, carry_out)
+                keeper.check(whole=True)
                 self._finish(made, end)
+                keeper.keep()
             except ShardwiseError as error:
+                keep_after_failure(keeper)
                 self.ledger.failed(error)
                 raise
             finally:
@@ -81,9 +90,10 @@ class _Run:
             totals.rows,
             totals.bytes,
             watcher.retries,
+            quarantined=keeper.count,
         )
         self.ledger.finished(info, self._is_whole(end))
-        return Result(made.load, info, files=made.files, rows=made.rows)
+        return Result(made.load, info, files=made.files, rows=made.rows, quarantine=keeper.table())
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
         pipeline = self.work.pipeline
@@ -138,8 +148,11 @@ class _Totals:
 class _Lender:
     """An engine and its driver, opened when a graph has something to do."""
 
-    def __init__(self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> None:
+    def __init__(
+        self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher, guarded: bool
+    ) -> None:
         self._choice = choice
+        self._guarded = guarded
         self._options = options
         self._ledger = ledger
         self._watcher = watcher
@@ -159,7 +172,11 @@ class _Lender:
         engine.open(Want(choice.workers, choice.threads, choice.memory))
         again = options.retries
         budgets = Budgets(again, again + 2, again, again, 2, options.timeout_seconds)
-        return Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory)
+        driver = Driver(engine, self._ledger, budgets, self._watcher, choice.threads, choice.memory)
+        if self._guarded:  # narrowing takes as many calls as it takes: the time of each is bounded, by the workers
+            driver.budgets = replace(budgets, seconds=None)
+            driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
+        return driver
 
     def close(self) -> None:
         """Give the slots back."""

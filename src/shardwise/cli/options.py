@@ -27,6 +27,8 @@ class RunOptions:
     shard_size: int | None = None
     retries: int | None = None
     timeout: float | None = None
+    on_error: str | None = None
+    max_quarantined: str | None = None
     seed: int | None = None
     run_dir: str | None = None
     restart: bool = False
@@ -39,7 +41,7 @@ class RunOptions:
     def for_plan(self) -> dict[str, Any]:
         """Arguments of ``job.plan``: only what was said."""
         names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "seed", "run_dir", "first")
-        said = {name: getattr(self, name) for name in names}
+        said = {name: getattr(self, name) for name in (*names, "on_error", "max_quarantined")}
         given = {name: value for name, value in said.items() if value is not None}
         return given | ({"restart": True} if self.restart else {})
 
@@ -57,7 +59,12 @@ _RUN_OPTIONS = (
     click.option("--retries", type=click.IntRange(min=0), metavar="N", help="How often a task that failed is retried."),
     click.option("--timeout", type=DURATION, help="Kill an attempt that takes longer: 90s, 2m."),
     click.option("--seed", type=int, metavar="N", help="Seed of all randomness."),
-    click.option("--on-error", type=click.Choice(["fail"]), expose_value=False, help="What a bad record does."),
+    click.option(
+        "--on-error",
+        type=click.Choice(["fail", "quarantine"]),
+        help="What a row that makes a function fail does: fail.",
+    ),
+    click.option("--max-quarantined", metavar="N|SHARE", help="Fail where more rows go to quarantine: 20, 0.1%."),
     click.option("--run-dir", metavar="DIR", help="Directory of the run; the cache unless given."),
     click.option("--restart", is_flag=True, help="Begin anew, also where a run could go on or is finished."),
     click.option("--first", type=SHARE, help="Only the first part of the data: 1%. A later whole run reuses it."),

@@ -168,10 +168,10 @@ class LocalEngine:
 
     def _replace(self, slot: int) -> None:
         """Bury a dead worker, say so, and start another."""
-        greeted = self._slots[slot].greeted
+        worker = self._slots[slot]
         kind, reason = self._bury(slot)
-        if greeted:
-            self._events.append(SlotDown(slot, kind, reason))
+        if worker.greeted:
+            self._events.append(SlotDown(slot, kind, reason, worker.last_call))
         else:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:

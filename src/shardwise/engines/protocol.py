@@ -29,11 +29,14 @@ class SlotUp:
 @dataclass(frozen=True, slots=True)
 class SlotDown:
     """A worker is gone, whatever it was doing. ``kind``: ``crash``, ``memory``, ``killed`` (by our ``kill``),
-    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer."""
+    ``timeout`` (a call of a function took too long), ``closed``, ``engine``; ``reason`` says it for a person: signal,
+    exit code, the kernel's OOM killer. ``call``: a JSON record of ``compute.calls.LostCall``, where that is known: the
+    worker was in the person's function."""
 
     slot: int
     kind: str
     reason: str
+    call: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

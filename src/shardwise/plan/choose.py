@@ -69,9 +69,13 @@ def _engine(work: Work, engine: str, workers: int | None, end: int, reasons: lis
         slots = int(argument) if argument.isdigit() else usable_cores()
         return name, workers or slots
     cores = workers or usable_cores()
-    if not work.pipeline.has_functions:
+    if not work.pipeline.has_functions and not work.guarded:
         reasons.append("inline: everything runs in native kernels, which use all threads of this process")
         return "inline", 1
+    if work.guarded:
+        slots = min(cores, max(end, 1))
+        reasons.append("local: a row that kills a process must not kill this one (on_error='quarantine')")
+        return "local", slots
     if cores == 1 or end <= 1:
         reasons.append(f"inline: {'one core' if cores == 1 else 'one batch'}, so a second process would only wait")
         return "inline", 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.aggregation import Aggregation
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
@@ -58,6 +59,20 @@ class Work:
     def settled(self) -> bool:
         """Whether everything that has to be known of the columns is known."""
         return not self.target.needs_schema or self.pipeline.shape.schema is not None
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the source, where all of its files say so without being read."""
+        known = [fragment.rows for fragment in self.pipeline.source.fragments]
+        return None if None in known else sum(rows for rows in known if rows is not None)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether rows that make a person's code fail are left out."""
+        own = isinstance(self.target, AggregateTo) and any(
+            not isinstance(a, Builtin) for _, a in self.target.aggregates
+        )
+        return self.pipeline.quarantine and (self.pipeline.has_functions or own)
 
     @property
     def part_batches(self) -> int:

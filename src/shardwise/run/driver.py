@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from shardwise import errors, records
-from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
+from shardwise.compute.task import QUARANTINE, Failure, Outcome, Output, TaskSpec
 from shardwise.engines import protocol
 from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.run import messages
 from shardwise.run.commits import Commit
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.scheduler import Scheduler
+from shardwise.run.suspects import Suspects
 
 if TYPE_CHECKING:
     from shardwise.run.graph import Graph
@@ -99,6 +100,10 @@ class Driver:
         Retries and time-outs.
     watcher : Watcher
         Who is told.
+    call_seconds : float or None
+        What one call of a function may take; enforced by workers.
+    suspects : Suspects or None
+        In quarantine mode: which rows kill workers.
     """
 
     engine: protocol.Engine
@@ -108,6 +113,8 @@ class Driver:
     threads: int = 1
     memory: int | None = None
     clock: Callable[[], float] = time.monotonic
+    call_seconds: float | None = None
+    suspects: Suspects | None = None
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
 
@@ -199,7 +206,7 @@ class _Round:
                 return [messages.SlotAdded(now, slot, host)]
             case protocol.SlotDown(slot, kind, reason):
                 self.driver._slots.pop(slot, None)
-                return [messages.SlotLost(now, slot, kind, reason)]
+                return [messages.SlotLost(now, slot, kind, reason, self._narrowed(event))]
             case protocol.Finished(slot, raw):
                 return self._finished(now, slot, records.from_json(Outcome, raw))
         return []
@@ -215,6 +222,18 @@ class _Round:
             return [messages.Failed(now, slot, outcome.attempt, outcome.failure)]
         flight.outcome = outcome
         return [messages.Succeeded(now, slot, outcome.attempt)]
+
+    def _narrowed(self, down: protocol.SlotDown) -> bool:
+        """Whether a worker's death tells more about which rows kill."""
+        suspects = self.driver.suspects
+        lost = [(n, f.task) for n, f in self.flights.items() if f.slot == down.slot and f.outcome is None]
+        if suspects is None or not lost:
+            return False
+        attempt, task = lost[0]
+        return suspects.note(task, attempt, down, self._is_divisible(task))
+
+    def _is_divisible(self, task: messages.Task) -> bool:
+        return task.last - task.first > 1
 
     # --- obeying ---------------------------------------------------------------------------------------------------
 
@@ -261,11 +280,14 @@ class _Round:
             root=driver.ledger.url,
             threads=driver.threads,
             memory=driver.memory,
+            suspects=() if driver.suspects is None else driver.suspects.of(task),
+            call_seconds=driver.call_seconds,
+            divisible=self._is_divisible(task),
         )
         driver.engine.send(slot, records.to_json(spec).encode())
 
     def _outputs(self, task: int) -> tuple[Output, ...]:
-        return self.commits[task].outputs
+        return tuple(output for output in self.commits[task].outputs if output.name != QUARANTINE)
 
     # --- committing ------------------------------------------------------------------------------------------------
 

@@ -185,6 +185,10 @@ class Scheduler:
         if slot is not None and slot.attempt is not None:
             task = self._attempts.running.pop(slot.attempt).task
             failure = policies.blame(event, self._budgets.seconds if slot.condemned else None)
+            if event.narrowing and self._verdict is None:
+                self._tasks.move(self._tasks[task], Cause.NARROWED)
+                self._commands.append(Discard(slot.attempt))
+                return
             self._come_to_nothing(task, slot.attempt, failure, slot)
         elif slot is None or not slot.condemned:
             self._lose_in_vain(policies.blame(event, None))

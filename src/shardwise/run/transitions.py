@@ -34,6 +34,7 @@ class Cause(StrEnum):
     EXHAUSTED = "failed, over budget"
     RESTED = "pause over"
     DROPPED = "the run is failing"
+    NARROWED = "died, and told which rows did it"
 
 
 BEGIN = State.WAITING
@@ -51,6 +52,7 @@ TABLE: dict[State, dict[Cause, State]] = {
         Cause.SPOILED: State.RESTING,
         Cause.EXHAUSTED: State.FAILED,
         Cause.DROPPED: State.READY,
+        Cause.NARROWED: State.READY,
     },
     State.COMMITTING: {
         Cause.COMMITTED: State.DONE,
