@@ -127,13 +127,15 @@ class Job:
         from shardwise.api.dataset import Later
 
         source = self._source
+        results: tuple[Result, ...] = ()
         if isinstance(source, Later):
             earlier = replace(options, run_dir=None, first=None, shard_size=None)
             from shardwise.api.runner import run
 
-            source = source.make(*(run(job, earlier) for job in source.jobs))
+            results = tuple(run(job, earlier) for job in source.jobs)
+            source = source.make(*results)
         quarantine = options.on_error == "quarantine"
-        return Work(Pipeline(source, self._operations, options.seed, quarantine), self._target)
+        return Work(Pipeline(source, self._operations, options.seed, quarantine), self._target, results)
 
     def then(self) -> Dataset:
         """The job's result as a dataset for another job, which runs this one first.

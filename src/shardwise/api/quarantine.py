@@ -18,6 +18,7 @@ from shardwise.storage import open_store
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shardwise.api.result import Result
     from shardwise.compute.bad_rows import BadRow
     from shardwise.run.view import RunView
 
@@ -158,6 +159,18 @@ class Keeper:
     def _committed(self, commits: Sequence[Commit]) -> None:
         self._commits.update({c.attempt: c for c in commits if c.stage in STAGES})
         self.check()
+
+
+def joined(own: Callable[[], pa.Table], earlier: Sequence[Result]) -> Callable[[], pa.Table]:
+    """The bad rows of the jobs that a job reads from, and then its own."""
+    with_rows = [result for result in earlier if result.run.quarantined]
+
+    def load() -> pa.Table:
+        import pyarrow as pa
+
+        return pa.concat_tables([*(result.quarantine for result in with_rows), own()])
+
+    return load if with_rows else own
 
 
 def quarantine_of(view: RunView) -> pa.Table:

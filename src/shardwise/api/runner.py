@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
-from shardwise.api.quarantine import Allowance, Keeper, keep_after_failure
+from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failure
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.programs.settle import settled_operations
@@ -90,10 +90,12 @@ class _Run:
             totals.rows,
             totals.bytes,
             watcher.retries,
-            quarantined=keeper.count,
+            quarantined=keeper.count + sum(result.run.quarantined for result in self.work.earlier),
         )
         self.ledger.finished(info, self._is_whole(end))
-        return Result(made.load, info, files=made.files, rows=made.rows, quarantine=keeper.table())
+        return Result(
+            made.load, info, files=made.files, rows=made.rows, quarantine=joined(keeper.table(), self.work.earlier)
+        )
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
         pipeline = self.work.pipeline

@@ -125,10 +125,11 @@ class RunLedger:
 
 @contextlib.contextmanager
 def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
-    """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, or where
-    there is an output directory to protect."""
+    """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, where there is
+    an output directory to protect, or where rows may go to quarantine and nobody would have them after the command."""
     document = job_document(work, title)
-    if document is None and options.run_dir is None and not isinstance(work.target, WriteTo):
+    lasting = isinstance(work.target, WriteTo) or (work.guarded and TYPED.get() is not None)
+    if document is None and options.run_dir is None and not lasting:
         memory = EphemeralLedger()
         try:
             yield RunLedger(memory, "")

@@ -104,7 +104,8 @@ def _replay(job: Job, values: dict[str, Any], directory: Path, where: str, debug
 
     from shardwise.compute.failure import failure_of
 
-    faulthandler.enable()
+    with contextlib.suppress(OSError, ValueError):  # standard error may be no file
+        faulthandler.enable()
     names = ("seed", "run_dir", "first")
     options = {name: values[name] for name in names if values.get(name) is not None}
     try:

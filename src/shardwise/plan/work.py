@@ -50,10 +50,11 @@ Target = AggregateTo | DescribeTo | CollectTo | WriteTo
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A pipeline and its target."""
+    """A pipeline and its target. ``earlier``: results of the jobs that it reads from."""
 
     pipeline: Pipeline
     target: Target
+    earlier: tuple[Any, ...] = ()
 
     @property
     def settled(self) -> bool:
