@@ -131,7 +131,7 @@ def test_every_row_says_how_to_see_it_fail(
 
 
 def test_rows_of_data_in_memory_are_kept_for_who_types_commands(shardwise: Run, place: Path) -> None:
-    status, out, err = shardwise("run", "関数.py:items", "--on-error", "quarantine", "--json", "--engine", "inline")
+    status, out, _ = shardwise("run", "関数.py:items", "--on-error", "quarantine", "--json", "--engine", "inline")
     assert status == 3
     (kept,) = (place / "cache").glob("runs/*/quarantine/rows.parquet")
     assert shardwise("replay", json.loads(out)["run"]["id"])[0] == 1

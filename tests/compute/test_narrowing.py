@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +50,7 @@ def test_beyond_a_hundred_bad_rows_there_is_no_list() -> None:
 def test_parts_of_a_fatal_run_cover_it_and_are_never_all_of_it(rows: int, first: int) -> None:
     parts = list(cut(first, first + rows, exact=False))
     assert [parts[0][0], parts[-1][1]] == [first, first + rows]
-    assert all(a[1] == b[0] for a, b in zip(parts, parts[1:]))
+    assert all(a[1] == b[0] for a, b in pairwise(parts))
     assert rows == 1 or max(b - a for a, b in parts) < rows
 
 
@@ -59,7 +61,7 @@ def deaths(rows: int, fatal: set[int], raising: set[int], exact: bool) -> tuple[
     for _ in range(1000):
         single = {a for a, b in found if b - a == 1}
 
-        def probe(first: int, last: int) -> str | None:
+        def probe(first: int, last: int, single: set[int] = single) -> str | None:
             for row in range(first, last):
                 if row in single:
                     continue

@@ -17,9 +17,9 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from faults.test_worker_kills import Killer
 
 import shardwise as sw
+from faults.test_worker_kills import Killer
 
 LOCAL = {"engine": "local:2", "progress": "none", "on_error": "quarantine"}
 
