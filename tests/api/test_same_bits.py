@@ -12,21 +12,22 @@ import pyarrow.parquet as pq
 import pytest
 
 import shardwise as sw
+from api.unruly import PowerCut, UnrulyEngine
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(3)
     directory = tmp_path_factory.mktemp("bits")
-    for number in range(3):
-        x = rng.standard_normal(4000) * 2.0 ** rng.integers(-60, 60, 4000)
-        x[rng.random(4000) < 0.01] = np.nan if number == 2 else 0.0
+    for number in range(2):
+        x = rng.standard_normal(2000) * 2.0 ** rng.integers(-60, 60, 2000)
+        x[rng.random(2000) < 0.01] = np.nan if number == 1 else 0.0
         table = pa.table(
             {
-                "k": pa.array(rng.choice(["a", "b", None, "é"], 4000)),
-                "x": pa.array(x, mask=rng.random(4000) < 0.05),
-                "y": rng.random(4000),
-                "n": rng.integers(-(2**62), 2**62, 4000) // 4000,
+                "k": pa.array(rng.choice(["a", "b", None, "é"], 2000)),
+                "x": pa.array(x, mask=rng.random(2000) < 0.05),
+                "y": rng.random(2000),
+                "n": rng.integers(-(2**62), 2**62, 2000) // 4000,
             }
         )
         pq.write_table(table, directory / f"{number}.parquet", row_group_size=500)
@@ -56,7 +57,11 @@ def everything(ds: sw.Dataset) -> sw.Job:
 
 
 def answer(job: sw.Job, **options: Any) -> bytes:
-    table = job.run(progress="none", restart=True, **options).to_arrow()
+    return as_bytes(job.run(progress="none", restart=True, **options))
+
+
+def as_bytes(result: sw.Result) -> bytes:
+    table = result.to_arrow()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table.combine_chunks())
@@ -76,8 +81,27 @@ def test_every_aggregate_gives_the_same_bytes_for_any_plan(data: str, mapped: bo
         {"engine": "inline", "shard_size": "30kB", "workers": 1},
         {"engine": "local:2", "shard_size": "20kB"},
         {"engine": "local:3", "shard_size": "1B"},
+        {"engine": "local:4", "shard_size": "20kB"},
     ):
         assert answer(job, **options) == expected, options
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_retries_and_a_resume_give_the_same_bytes(
+    data: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Attempts end in an order drawn by lot, three of ten are lost, the driver dies in the middle."""
+    job = everything(sw.read_parquet(data, batch_rows=500).map(lambda table: table))
+    expected = answer(job, engine="inline", shard_size="1GB")
+    first, second = UnrulyEngine(seed, slots=4, outcomes=2 * seed), UnrulyEngine(seed + 100, slots=1 + seed % 4)
+    engines = iter([first, second])
+    monkeypatch.setattr("shardwise.api.runner.make_engine", lambda name: next(engines))
+    with pytest.raises(PowerCut):
+        job.run(engine="local:4", shard_size="1B", retries=30, progress="none", restart=True)
+    result = job.run(engine="local:4", shard_size="30kB" if seed % 2 else "1B", retries=30, progress="none")
+    assert as_bytes(result) == expected
+    assert first.faults + second.faults
+    assert seed < 2 or first.order != sorted(first.order)
 
 
 def test_a_part_is_reused_by_the_whole(data: str) -> None:
@@ -87,10 +111,7 @@ def test_a_part_is_reused_by_the_whole(data: str) -> None:
     whole = job.run(progress="none", shard_size="1B")
     assert part.to_arrow().num_rows
     assert whole.run.resumed_tasks >= part.run.tasks - 1
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, whole.to_arrow().schema) as writer:
-        writer.write_table(whole.to_arrow().combine_chunks())
-    assert bytes(sink.getvalue()) == expected
+    assert as_bytes(whole) == expected
 
 
 def test_a_pandas_function_may_drop_rows(data: str, tmp_path: Path) -> None:

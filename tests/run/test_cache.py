@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,18 @@ def test_the_oldest_go_first_and_never_a_running_one(monkeypatch: pytest.MonkeyP
     assert not (place / ".deleting-x").exists()
 
 
+def test_the_cache_is_looked_through_now_and_then(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(cache, "list_runs", lambda: looks.append(1) or [])
+    cache.prune_now_and_then()
+    cache.prune_now_and_then()
+    assert len(looks) == 1
+    stamp = place.parent / "pruned"
+    os.utime(stamp, (0, stamp.stat().st_mtime - cache.PRUNE_SECONDS))
+    cache.prune_now_and_then()
+    assert len(looks) == 2
+
+
 def test_a_lock_on_a_deleted_directory_is_no_lock(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     url = made(1, monkeypatch)
     locked = Lock(url)
@@ -105,5 +118,5 @@ def test_a_run_is_found_by_the_beginning_of_its_id(monkeypatch: pytest.MonkeyPat
     url = made(1, monkeypatch)
     assert cache.find_run(Path(url).name[:5]) == url
     assert cache.find_run("s3://b/run") == "s3://b/run"
-    with pytest.raises(UsageError, match="0 runs"):
+    with pytest.raises(UsageError, match="there is no run .zzz."):
         cache.find_run("zzz")

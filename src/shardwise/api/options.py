@@ -43,8 +43,8 @@ class Options:
         Forget what an earlier run of this job committed.
     first : float or str, optional
         Only the first part of the data (``0.01``, ``"1%"``); a later whole run goes on from it.
-    progress : str
-        ``"auto"``, ``"bar"``, ``"plain"`` or ``"none"``.
+    progress : str or bool
+        ``"auto"`` (the same as True), ``"bar"``, ``"plain"`` or ``"none"`` (the same as False).
     """
 
     engine: str = "auto"
@@ -74,6 +74,9 @@ class Options:
         for name in given:
             if name not in known:
                 raise UsageError(f"there is no option {name!r}", f"options: {', '.join(known)}")
+        styles: dict[Any, ProgressStyle] = {True: "auto", False: "none"}
+        if isinstance(given.get("progress"), bool):
+            given = {**given, "progress": styles[given["progress"]]}
         return cls(**{k: v for k, v in given.items() if v is not None})
 
     def __post_init__(self) -> None:

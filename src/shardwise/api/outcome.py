@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from shardwise.api.runs import RunLedger
-from shardwise.compute.description import as_table, description
 from shardwise.compute.programs import collect
 from shardwise.compute.task import QUARANTINE, Output
 from shardwise.plan.work import CollectTo, DescribeTo, Work, WriteTo
@@ -33,6 +32,8 @@ def answer(work: Work, commits: Sequence[Commit], ledger: RunLedger) -> Answer:
         return Answer(lambda: _collected(work, commits, ledger))
     table = _memo(lambda: _table(ledger.read(commits[0].outputs[0])))
     if isinstance(work.target, DescribeTo):
+        from shardwise.compute.description import as_table, description
+
         schema = work.pipeline.shape.schema
         assert schema is not None
         rows = _memo(lambda: description(table(), schema))

@@ -101,6 +101,11 @@ class Result:
             return empty()
         return self._load_quarantine()
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether columns hold values of several types, as those of a description do; ``to_arrow`` makes them text."""
+        return self._rows is not None
+
     def to_arrow(self) -> pa.Table:
         """As a ``pyarrow.Table``."""
         from shardwise.compute.convert import to_table

@@ -143,7 +143,7 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
     with RunDirectory.open(url, document, restart=fresh) as directory:
         yield RunLedger(directory, directory.url, options.run_dir is not None)
     if options.run_dir is None:
-        cache.prune(keep=[directory.id])
+        cache.prune_now_and_then(keep=[directory.id])
 
 
 def _default_place(document: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ def rows_of(result: Result) -> pa.Table | list[dict[str, Any]]:
     if isinstance(data, np.ndarray) and data.ndim > 2:
         return [{"value": row} for row in data.tolist()]
     # A description has dates and numbers in one column, which its table can only hold as text.
-    return result.to_pylist() if result._rows is not None else result.to_arrow()
+    return result.to_pylist() if result.is_mixed else result.to_arrow()
 
 
 def run_line(result: Result) -> str:
@@ -105,8 +105,10 @@ def run_line(result: Result) -> str:
 def run_facts(run: dict[str, Any]) -> list[str]:
     """What a run's JSON says, in words."""
     facts = []
-    if run.get("rows"):
-        facts.append(f"read {format_count(run['rows'])} rows ({format_size(run['bytes'])})")
+    read = [f"{format_count(run['rows'])} rows"] if run.get("rows") else []
+    read += [format_size(run["bytes"])] if run.get("bytes") else []
+    if read:
+        facts.append(f"read {', '.join(read)}")
     if run.get("seconds") is not None:
         facts.append(format_duration(run["seconds"]))
     if run.get("engine"):

@@ -49,7 +49,9 @@ class TableAggregation:
         if relation is not None:
             with attempt.phase("compute"):
                 state = grouped.partial(con, relation, self.bounds.get)
-            attempt.count(batches=attempt.spec.last - attempt.spec.first)
+            first, last = attempt.spec.first, attempt.spec.last
+            rows, size = pipeline.source.weigh(first, last)
+            attempt.count(rows_in=rows, bytes_in=size, batches=last - first)
             return grouped.save(state)
         batches = pipeline.batches(attempt, list(grouped.columns), grouped.needs_position)
         state = grouped.empty()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.aggregates.grouped import GroupedAggregation
 from shardwise.compute.aggregation import Aggregation, TableAggregation, known_bounds
-from shardwise.compute.array_face import ArrayFace
-from shardwise.compute.arrays.aggregation import ALL
-from shardwise.compute.custom import Aggregate, CustomAggregation
-from shardwise.compute.mixed import ByGroup, MixedAggregation
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.shape import unknown_column
 from shardwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from shardwise.compute.custom import Aggregate, CustomAggregation
 
 
 def named_aggregates(
@@ -32,12 +31,18 @@ def named_aggregates(
         raise UsageError("aggregate() needs at least one aggregate", 'for example sw.count() or avg=sw.mean("speed")')
     taken = set(keys)
     for name, aggregate in pairs:
-        if not isinstance(aggregate, (Builtin, Aggregate)):
+        if not isinstance(aggregate, Builtin) and not _is_custom(aggregate):
             raise UsageError(f"{aggregate!r} is not an aggregate", 'for example sw.mean("speed")')
         if name in taken:
             raise UsageError(f"two result columns would be called {name!r}", "name one: other=sw.mean(...)")
         taken.add(name)
     return tuple(pairs)
+
+
+def _is_custom(aggregate: Any) -> bool:
+    from shardwise.compute.custom import Aggregate
+
+    return isinstance(aggregate, Aggregate)
 
 
 def _default_name(aggregate: Any) -> str:
@@ -57,20 +62,34 @@ def choose(
         A column does not exist or has a type that an aggregate cannot take.
     """
     shape = pipeline.shape
-    customs = tuple((name, _custom(a, keys)) for name, a in aggregates if isinstance(a, Aggregate))
+    customs = tuple((name, _custom(a, keys)) for name, a in aggregates if not isinstance(a, Builtin))
     builtins = [(name, a) for name, a in aggregates if isinstance(a, Builtin)]
     if shape.schema is not None:
         for name in [*keys, *(column for _, a in builtins for column in a.columns)]:
-            if name not in shape.schema.names and not (shape.kind == "array" and name == ALL):
+            if name not in shape.schema.names and not (shape.kind == "array" and _is_all(name)):
                 raise unknown_column(name, shape.schema.names)
-    if shape.kind == "array" and shape.schema is not None and not keys and not customs and ArrayFace.can(builtins):
-        return ArrayFace.of(builtins, shape.schema)
+    if shape.kind == "array" and shape.schema is not None and not keys and not customs:
+        from shardwise.compute.array_face import ArrayFace
+
+        if ArrayFace.can(builtins):
+            return ArrayFace.of(builtins, shape.schema)
     grouped = GroupedAggregation(list(keys), builtins, shape.schema) if builtins or keys else None
     if customs:
+        from shardwise.compute.mixed import MixedAggregation
+
         return MixedAggregation(grouped, tuple(keys), customs, tuple(name for name, _ in aggregates))
     assert grouped is not None
     return TableAggregation(grouped, known_bounds(pipeline, grouped.columns))
 
 
+def _is_all(name: str) -> bool:
+    from shardwise.compute.arrays.aggregation import ALL
+
+    return name == ALL
+
+
 def _custom(aggregate: Aggregate[Any], keys: Sequence[str]) -> CustomAggregation:
+    from shardwise.compute.custom import CustomAggregation
+    from shardwise.compute.mixed import ByGroup
+
     return CustomAggregation(ByGroup(aggregate, tuple(keys)) if keys else aggregate)

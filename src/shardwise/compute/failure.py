@@ -34,6 +34,8 @@ _OURS = str(Path(errors.__file__).parent) + os.sep
 
 def failure_of(error: BaseException) -> Failure:
     """Turn what a program raised into a Failure. Never raises, whatever the exception's own methods do."""
+    if _is_of_expression(error):
+        error = _expression_error(error)
     kind = kind_of(error)
     ours = isinstance(error, errors.ShardwiseError)
     return Failure(
@@ -59,6 +61,27 @@ def kind_of(error: BaseException) -> str:
         if isinstance(error, duckdb.IOException) and "No space left on device" in _message(error):
             return "storage"
     return "exception"
+
+
+def _is_of_expression(error: BaseException) -> bool:
+    """Whether DuckDB met it in a query of ours, not in one that a person's function made."""
+    duckdb = sys.modules.get("duckdb")
+    if duckdb is None or not isinstance(error, (duckdb.DataError, duckdb.ProgrammingError)):
+        return False
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return False
+    known = (_OURS, str(Path(str(duckdb.__file__)).parent) + os.sep)
+    frames = traceback.extract_tb(error.__traceback__)
+    return all(frame.filename.startswith(known) for frame in frames)
+
+
+def _expression_error(error: BaseException) -> errors.InputError:
+    first = _text(error).splitlines()[0] if _text(error) else type(error).__name__
+    return errors.InputError(
+        f"an expression, or the data that it meets, fails: {first}",
+        "write it so that every row has a value: TRY_CAST(x AS ...) gives null where CAST fails, nullif(x, 0) where a "
+        "divisor is 0; or filter such rows out before",
+    )
 
 
 def _type_name(kind: type[BaseException]) -> str:

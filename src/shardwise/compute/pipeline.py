@@ -12,7 +12,6 @@ import pyarrow as pa
 from shardwise.compute import guarding, relational
 from shardwise.compute.context import BatchPosition, Context
 from shardwise.compute.convert import items_to_table, receive, store, to_table
-from shardwise.compute.hashing import position_fraction
 from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
 from shardwise.compute.program import Attempt
 from shardwise.compute.shape import Shape, conform, merge_shapes, shape_of, through
@@ -187,6 +186,8 @@ def _positioned(batch: Batch) -> pa.Table:
 
 
 def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
+    from shardwise.compute.hashing import position_fraction  # imports pyarrow.compute
+
     keep = position_fraction(seed, np.arange(len(batch.data), dtype=np.int64) + batch.position()) < fraction
     if isinstance(batch.data, pa.Table):
         return batch.data.filter(pa.array(keep))

@@ -52,6 +52,18 @@ class BaseSource:
                 yield fragment, first - self.starts[fragment], end - self.starts[fragment]
             first, fragment = end, fragment + 1
 
+    def weigh(self, first: int, last: int) -> tuple[int, int]:
+        """Rows and stored bytes of ordinals [first, last), where the files say; parts of a file by its mean.
+
+        Weights of adjacent runs add up to that of both.
+        """
+        rows = size = 0
+        for index, begin, end in self.spans(first, last):
+            fragment = self.fragments[index]
+            rows += _share(fragment.rows, begin, end, fragment.batches)
+            size += _share(fragment.size, begin, end, fragment.batches)
+        return rows, size
+
     def scan(
         self, con: duckdb.DuckDBPyConnection, first: int, last: int, columns: list[str], positions: bool
     ) -> str | None:
@@ -65,6 +77,11 @@ class BaseSource:
     def float_bounds(self, column: str) -> tuple[float, float] | None:
         """No statistics are kept."""
         return None
+
+
+def _share(whole: int | None, begin: int, end: int, batches: int) -> int:
+    whole = whole or 0
+    return whole * end // batches - whole * begin // batches
 
 
 def check_batch_rows(batch_rows: int) -> None:

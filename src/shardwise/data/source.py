@@ -104,6 +104,9 @@ class Source(Protocol):
         A table batch has exactly the (selected) schema. Raises InputError naming file and record for a misfit.
         """
 
+    def weigh(self, first: int, last: int) -> tuple[int, int]:
+        """Rows and stored bytes of ordinals [first, last), 0 where not known without reading."""
+
     def scan(
         self, con: duckdb.DuckDBPyConnection, first: int, last: int, columns: list[str], positions: bool
     ) -> str | None:

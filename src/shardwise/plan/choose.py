@@ -18,6 +18,9 @@ NATIVE_SHARD = (32 << 20, 512 << 20)
 FUNCTION_SHARD = (256 << 10, 64 << 20)
 """Stored bytes of a shard that goes through Python functions."""
 
+NATIVE_SHARDS = 4
+"""So many shards per slot where DuckDB works on all threads: there is nothing to balance, only to resume from."""
+
 SHARDS_PER_SLOT = 8
 """So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
 
@@ -107,5 +110,9 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
         return float(shard_size) if shard_size else min(share, MOST_ITEMS)
     if shard_size:
         return float(shard_size)
-    low, high = NATIVE_SHARD if work.pipeline.relational and not isinstance(work.target, CollectTo) else FUNCTION_SHARD
-    return min(max(weights.total / (slots * SHARDS_PER_SLOT), low), high)
+    if work.pipeline.relational and not isinstance(work.target, CollectTo):
+        (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
+    else:
+        (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
+    low = min(low, weights.total / slots)  # no slot stays without work
+    return min(max(weights.total / (slots * shards), low), high)

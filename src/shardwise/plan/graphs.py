@@ -11,7 +11,6 @@ from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, Pa
 from shardwise.compute.programs.collect import CollectProgram
 from shardwise.compute.programs.settle import SettleProgram
 from shardwise.compute.programs.write import WriteProgram
-from shardwise.data.sinks import sink
 from shardwise.plan.shards import gaps
 from shardwise.plan.work import Work, WriteTo
 from shardwise.run.commits import Commit
@@ -45,6 +44,8 @@ def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph,
     graph = Graph()
     target = work.target
     if isinstance(target, WriteTo):
+        from shardwise.data.sinks import sink  # here, as only jobs that write need it
+
         program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
         stage = graph.stage("write", program, target.directory)
     else:

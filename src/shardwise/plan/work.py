@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.aggregation import Aggregation
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
@@ -91,9 +90,10 @@ class Work:
             An aggregate does not suit its column.
         """
         from shardwise.compute.choose_aggregation import choose  # here, as jobs that only map need none of it
-        from shardwise.compute.description import describing
 
         if isinstance(self.target, DescribeTo):
+            from shardwise.compute.description import describing
+
             return choose(self.pipeline, (), describing(self.pipeline.shape.schema))
         assert isinstance(self.target, AggregateTo)
         return choose(self.pipeline, self.target.keys, self.target.aggregates)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,9 @@ from shardwise.storage.places import cache_directory
 
 LIMIT = 20_000_000_000
 """Bytes that the cache keeps."""
+
+PRUNE_SECONDS = 600
+"""The cache is looked through at most this often."""
 
 _DYING = ".deleting-"
 
@@ -73,8 +78,11 @@ def find_run(name: str) -> str:
     if "/" in name or Path(name).is_dir():
         return name
     found = sorted(path for path in _directories() if path.name.startswith(name))
-    if len(found) != 1:
-        raise UsageError(f"{len(found)} runs are called {name!r}", "`shardwise runs` lists them")
+    if not found:
+        raise UsageError(f"there is no run {name!r}", "`shardwise runs` lists them; give an id, or a run's directory")
+    if len(found) > 1:
+        ids = ", ".join(path.name for path in found)
+        raise UsageError(f"{len(found)} runs begin with {name!r}: {ids}", "give more of the id")
     return str(found[0])
 
 
@@ -120,6 +128,17 @@ def prune(limit: int = LIMIT, keep: Iterable[str] = ()) -> list[RunInfo]:
             deleted.append(run)
             size -= run.size
     return deleted
+
+
+def prune_now_and_then(keep: Iterable[str] = ()) -> None:
+    """Prune unless that was done in the last ten minutes: looking through a thousand runs takes seconds."""
+    stamp = cache_directory() / "pruned"
+    with contextlib.suppress(OSError):
+        if 0 <= time.time() - stamp.stat().st_mtime < PRUNE_SECONDS:
+            return
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.touch()
+    prune(keep=keep)
 
 
 def _delete(path: Path) -> bool:

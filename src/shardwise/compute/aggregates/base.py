@@ -1,22 +1,17 @@
-"""What a built-in aggregate is before it meets data: a function's name, columns and options. And the registry of them.
-
-Each file of aggregates registers how its own are bound; constructors and the command line's parser find them here.
-"""
+"""What a built-in aggregate is before it meets data: a function's name, columns and options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shardwise.compute.aggregates.registry import entry
 from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     from shardwise.compute.aggregates.kernel import Kernel
-
-Bind = Callable[["Builtin", pa.Schema, str, str], "Kernel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,42 +79,6 @@ class Builtin:
                     f"choose one of: {', '.join(map(repr, schema.names)) or '(there is none)'}",
                 )
         return entry(self.function).bind(self, schema, key, name)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An aggregate in the registry: its public constructor and how it is bound."""
-
-    construct: Callable[..., Builtin]
-    bind: Bind
-
-
-_entries: dict[str, Entry] = {}
-
-
-def register(function: str, construct: Callable[..., Builtin], bind: Bind) -> None:
-    """Make an aggregate known by name."""
-    _entries[function] = Entry(construct, bind)
-
-
-def entry(function: str) -> Entry:
-    """Look an aggregate up.
-
-    Raises
-    ------
-    UsageError
-        There is none of that name; the message lists all.
-    """
-    if function not in _entries:
-        raise UsageError(f"there is no aggregate {function!r}", f"choose one of: {', '.join(known_aggregates())}")
-    return _entries[function]
-
-
-def known_aggregates() -> list[str]:
-    """Names of all registered aggregates, sorted."""
-    import shardwise.compute.aggregates  # noqa: F401  (registers them all)
-
-    return sorted(_entries)
 
 
 def column_name(value: Any, function: str, argument: str = "column") -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shardwise.compute.aggregates.base import Builtin, column_name, register
+from shardwise.compute.aggregates.base import Builtin, column_name
 from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
 from shardwise.compute.expressions import quote
 from shardwise.compute.hashing import hash_array
@@ -60,7 +60,7 @@ def approx_n_unique(column: str) -> Builtin:
     return Builtin("approx_n_unique", (column_name(column, "approx_n_unique"),))
 
 
-def _bind(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
+def bind_distinct(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
     return DistinctKernel(key, name, asked.columns[0])
 
 
@@ -131,6 +131,3 @@ def _estimates(
     cells = (owner[begin:end] - first) * RANKS + ranks[begin:end]
     histogram = np.bincount(cells, minlength=(last - first) * RANKS).reshape(last - first, RANKS)
     return np.rint(estimate(histogram)).astype(np.int64)
-
-
-register("approx_n_unique", approx_n_unique, _bind)

@@ -36,13 +36,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from shardwise.compute.aggregates.base import Builtin, column_name, register
-from shardwise.compute.aggregates.chosen import bind_arg, bind_top
-from shardwise.compute.aggregates.counts import bind_count, bind_count_null
-from shardwise.compute.aggregates.extremes import bind_extreme
-from shardwise.compute.aggregates.histograms import bind_histogram
-from shardwise.compute.aggregates.moments import bind_moment
-from shardwise.compute.aggregates.totals import bind_mean, bind_sum
+from shardwise.compute.aggregates.base import Builtin, column_name
 from shardwise.errors import UsageError
 
 MAX_BINS = 10_000
@@ -213,22 +207,3 @@ def _equal_bins(bins: int, ends: Any) -> tuple[float, ...]:
     if isinstance(bins, bool) or not 1 <= bins <= MAX_BINS:
         return ()
     return tuple(np.linspace(low, high, bins + 1).tolist())
-
-
-for _name, _construct, _bind in (
-    ("count", count, bind_count),
-    ("count_null", count_null, bind_count_null),
-    ("sum", total, bind_sum),
-    ("mean", mean, bind_mean),
-    ("var", var, bind_moment),
-    ("std", std, bind_moment),
-    ("min", minimum, bind_extreme),
-    ("max", maximum, bind_extreme),
-    ("argmin", argmin, bind_arg),
-    ("argmax", argmax, bind_arg),
-    ("top_k", top_k, bind_top),
-    ("histogram", histogram, bind_histogram),
-    ("cov", cov, bind_moment),
-    ("corr", corr, bind_moment),
-):
-    register(_name, _construct, _bind)

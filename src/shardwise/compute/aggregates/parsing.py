@@ -6,7 +6,8 @@ import inspect
 import re
 from typing import Any, NamedTuple
 
-from shardwise.compute.aggregates.base import Builtin, entry, known_aggregates
+from shardwise.compute.aggregates.base import Builtin
+from shardwise.compute.aggregates.registry import entry, known_aggregates
 from shardwise.errors import UsageError
 
 _TOKEN = re.compile(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type, register
+from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type
 from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
@@ -72,7 +72,7 @@ def approx_quantile(column: str, q: float | list[float] | tuple[float, ...]) -> 
     return Builtin("approx_quantile", (column_name(column, "approx_quantile"),), (("q", one),))
 
 
-def _bind(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
+def bind_quantile(asked: Builtin, schema: pa.Schema, key: str, name: str) -> Kernel:
     column, q = asked.columns[0], asked.option("q")
     kind = plain(schema.field(column).type)
     if scale_of(kind) is None:
@@ -227,6 +227,3 @@ def check_quantiles(q: float | list[float] | tuple[float, ...]) -> tuple[float, 
         if isinstance(one, bool) or not isinstance(one, (int, float)) or not 0 <= one <= 1:
             raise UsageError(f"{one!r} is not a quantile", "give a number from 0 to 1, such as 0.95 for 95 percent")
     return tuple(float(one) for one in quantiles)
-
-
-register("approx_quantile", approx_quantile, _bind)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.exact.sql import quoted
@@ -56,6 +55,8 @@ def restored(values: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
     if pa.types.is_duration(kind):
+        import pyarrow.compute as pc
+
         return pc.divide(array, 10**6 // {"s": 1, "ms": 10**3, "us": 10**6}[kind.unit]).cast(kind)
     return array.cast(kind)
 

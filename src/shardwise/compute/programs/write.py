@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.convert import to_table
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
-from shardwise.data.sinks import Sink
 from shardwise.data.source import Batch
+
+if TYPE_CHECKING:
+    from shardwise.data.sinks import Sink
 
 PART_BATCHES = 8
 """Batches of tables and arrays in an output file (about a million rows)."""
@@ -44,15 +46,13 @@ class WriteProgram:
         for more, run in enumerate(_runs(batches, self._cut())):
             name = f"{stem}{f'-{more:03d}' if more else ''}{self.sink.suffix}"
             rows = 0
-            with attempt.write(name, publish=name) as file:
-                writer = self.sink.open(file, shape.schema)
+            with attempt.write(name, publish=name) as file, self.sink.open(file, shape.schema) as writer:
                 for batch in run:
                     data = batch.data if self.sink.kind == "array" else to_table(batch.data)
                     if len(data):
                         with attempt.phase("write"):
                             writer.write(data)
                         rows += len(data)
-                writer.close()
             attempt.wrote_rows(name, rows)
             attempt.count(rows_out=rows)
 
