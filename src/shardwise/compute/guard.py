@@ -137,13 +137,13 @@ class Guard:
             try:
                 return self._chain.call(given, tell)
             except (Exception, SystemExit) as error:
-                if not self._is_a_rows_fault(error):
+                kind = kind_of(error)
+                if not self._is_a_rows_fault(kind):
                     raise
-                return failure_of(error)
+                return replace(failure_of(error), kind=kind)
 
-    def _is_a_rows_fault(self, error: BaseException) -> bool:
+    def _is_a_rows_fault(self, kind: str) -> bool:
         """Memory that a shard of several batches ran out of says nothing of a row: the shard is too large."""
-        kind = kind_of(error)
         return kind == "exception" or (kind == "memory" and not self._quarantine.spec.divisible)
 
 
