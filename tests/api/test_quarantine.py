@@ -96,7 +96,7 @@ def expected(rows: int, size: int, bad: frozenset[int]) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(case=cases)
 def test_bad_rows_are_left_out_and_no_other(kind: str, case: tuple[int, int, frozenset[int], int]) -> None:
     rows, size, bad, shard = case
@@ -109,7 +109,7 @@ def test_bad_rows_are_left_out_and_no_other(kind: str, case: tuple[int, int, fro
     assert result.run.quarantined == len(bad)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(case=cases)
 def test_arrays_and_items(case: tuple[int, int, frozenset[int], int]) -> None:
     rows, size, bad, shard = case

@@ -43,6 +43,7 @@ def test_rows_that_fail_only_together_are_not_bad(rows: int, data: st.DataObject
 def test_beyond_a_hundred_bad_rows_there_is_no_list() -> None:
     every = MOST_BAD_ROWS * 2
     assert narrow(every, "bad", lambda a, b: "bad") is None
+    assert narrow(MOST_BAD_ROWS + 1, "bad", lambda a, b: "bad") is None
     assert len(narrow(MOST_BAD_ROWS, "bad", lambda a, b: "bad") or {}) == MOST_BAD_ROWS
 
 

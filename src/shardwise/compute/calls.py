@@ -47,6 +47,7 @@ class Calls:
 
     def __init__(self, descriptor: int) -> None:
         self._page = mmap.mmap(descriptor, SIZE)
+        os.set_inheritable(descriptor, False)  # to processes that a function starts
         self._seconds: float | None = None
         self._call = (0, 0, 0, 0, 0)
 
