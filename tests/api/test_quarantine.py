@@ -211,6 +211,22 @@ def test_written_bytes_do_not_depend_on_the_plan(files: str, tmp_path: Path, for
     assert len(seen) == 1
 
 
+@settings(max_examples=2)
+@given(bad=st.frozensets(st.integers(0, 1199), min_size=1, max_size=30), size=st.sampled_from([30, 100, 400]))
+def test_engines_and_workers_agree(tmp_path_factory: pytest.TempPathFactory, bad: frozenset[int], size: int) -> None:
+    seen = set()
+    for engine, shard in (("inline", 1), ("local:2", "1MB"), ("local:3", 300)):
+        out = tmp_path_factory.mktemp("out")
+        data = sw.generate(1200, lambda rng, n, start: {"x": np.arange(start, start + n)}, batch_rows=size)
+        job = data.map(of_arrow(bad)).write_parquet(str(out / "parts"), file_batches=2)
+        result = job.run(**{**INLINE, "engine": engine}, shard_size=shard)
+        assert all_bad(result) == sorted(bad)
+        parts = [(part.name, part.read_bytes()) for part in sorted((out / "parts").glob("part-*"))]
+        table = result.quarantine.drop_columns(["replay"])
+        seen.add((tuple(parts), json.dumps(table.to_pylist())))
+    assert len(seen) == 1
+
+
 def test_rows_are_counted_as_the_source_has_them(files: str) -> None:
     """Whatever is filtered, sampled, computed or dropped before the first function."""
 
