@@ -87,6 +87,7 @@ def _suspect(call: LostCall, down: SlotDown) -> Suspect:
     said, _, printed = down.reason.partition("; it printed last:\n")
     message = re.sub(r"^(.*: )?worker process \d+ was", "the worker was", said)
     message = re.sub(r"^(.*: )?worker process \d+ ", "the worker ", message)
+    message = re.sub(r": it used .*", "", message)  # how much it had by then is chance
     return Suspect(
         call.fragment,
         call.batch,
