@@ -20,7 +20,7 @@ SEGV, KILL = -int(signal.SIGSEGV), -int(signal.SIGKILL)
 def death(first: int, last: int, *, status: int = SEGV, kind: str = "crash", batch: int = 3, searched: bool = False):
     call = LostCall(7, 0, batch, first, last, searched, status)
     reason = "worker process 12 was ended by SIGSEGV (Segmentation fault); it printed last:\nFatal Python error"
-    return SlotDown(1, kind, reason, records.to_json(call).encode())
+    return SlotDown(1, kind, reason, call=records.to_json(call).encode())
 
 
 def ranges(suspects: Suspects, task: Task = TASK) -> list[tuple[int, int, int]]:
