@@ -59,7 +59,7 @@ def test_there_are_commands() -> None:
     assert len(commands()) >= 6
 
 
-@pytest.mark.parametrize("name", ["speeds.py", "clean.py", "slow.py"])
+@pytest.mark.parametrize("name", ["speeds.py", "clean.py", "slow.py", "strict.py"])
 def test_the_files_are_those_shown(name: str) -> None:
     assert (FILES / name).read_text() in blocks("", "python")
 

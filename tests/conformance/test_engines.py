@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from shardwise import records
+from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
 from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
@@ -425,6 +426,32 @@ def test_what_a_dying_worker_said_is_kept(killer: Driver) -> None:
     reason = replaced(killer).reason
     assert "my last words" in reason
     assert "Segmentation fault" in reason
+
+
+def test_a_death_tells_which_call_it_was(killer: Driver) -> None:
+    def die(attempt: Attempt) -> None:
+        calls = attempt.quarantine.calls
+        assert calls is not None
+        calls.begin(attempt.spec.attempt, 1, 2, 30, 40, False)
+        os._exit(3)
+
+    killer.send(killer.put(die))
+    assert records.from_json(LostCall, replaced(killer).call) == LostCall(1, 1, 2, 30, 40, False, 3)
+
+
+def test_a_death_outside_of_a_call_tells_none(killer: Driver) -> None:
+    killer.send(killer.put(lambda attempt: os._exit(3)))
+    assert replaced(killer).call == b""
+
+
+def test_a_call_that_takes_too_long_is_ended(killer: Driver) -> None:
+    ref = killer.put(hold_the_lock)
+    slot = min(killer.up)
+    spec = TaskSpec("run", "stage", 0, 1, ref, 0, 1, str(killer.directory / "1"), call_seconds=0.2)
+    killer.engine.send(slot, records.to_json(spec).encode())
+    down = replaced(killer)
+    assert (down.slot, down.kind) == (slot, "timeout")
+    assert "in hold_the_lock" in down.reason
 
 
 def test_an_idle_worker_killed_from_outside_is_replaced(killer: Driver) -> None:

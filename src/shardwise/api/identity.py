@@ -24,7 +24,10 @@ def job_document(work: Work, title: str, source: dict[str, Any] | None = None) -
         "source": source,
         "operations": [_operation(op) for op in work.pipeline.operations],
         "target": _target(work.target, work.part_batches),
-        "options": {"seed": work.pipeline.seed if work.pipeline.has_functions else 0},
+        "options": {
+            "seed": work.pipeline.seed if work.pipeline.has_functions else 0,
+            **({"on_error": "quarantine"} if work.guarded else {}),
+        },
     }
 
 

@@ -77,6 +77,41 @@ class Job:
 
         return run(self, Options.of(options))
 
+    def replay(self, row: str, **options: Any) -> Any:
+        """Call the functions on one row in this process, to see it fail.
+
+        Parameters
+        ----------
+        row : str
+            ``FILE:BATCH:ROW``, from the column ``replay`` of ``Result.quarantine``; ``*`` for all rows of the batch.
+        **options
+            ``seed`` and ``run_dir`` of the run; see ``Options``.
+
+        Returns
+        -------
+        pyarrow.Table, numpy.ndarray or list
+            What they make of it, if it passes.
+
+        Raises
+        ------
+        Exception
+            Whatever the function raises.
+        UsageError
+            There is no such row, or it does not reach the functions.
+
+        Examples
+        --------
+        >>> import shardwise as sw
+        >>> job = sw.from_items([4, 2, 0]).map_items(lambda x: 8 // x).collect()
+        >>> job.run(on_error="quarantine", engine="inline").quarantine["type"].to_pylist()
+        ['ZeroDivisionError']
+        >>> job.replay("0:1:0")
+        [4]
+        """
+        from shardwise.api.replay import replay
+
+        return replay(self, row, Options.of(options))
+
     def check(self) -> None:
         """Refuse now what can be refused without reading anything."""
         from shardwise.api.dataset import Later
@@ -92,12 +127,15 @@ class Job:
         from shardwise.api.dataset import Later
 
         source = self._source
+        results: tuple[Result, ...] = ()
         if isinstance(source, Later):
             earlier = replace(options, run_dir=None, first=None, shard_size=None)
             from shardwise.api.runner import run
 
-            source = source.make(*(run(job, earlier) for job in source.jobs))
-        return Work(Pipeline(source, self._operations, options.seed), self._target)
+            results = tuple(run(job, earlier) for job in source.jobs)
+            source = source.make(*results)
+        quarantine = options.on_error == "quarantine"
+        return Work(Pipeline(source, self._operations, options.seed, quarantine), self._target, results)
 
     def then(self) -> Dataset:
         """The job's result as a dataset for another job, which runs this one first.

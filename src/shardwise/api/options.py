@@ -9,11 +9,12 @@ from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
+OnError = Literal["fail", "quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a job is carried out. None of these changes the answer, but for ``seed`` and ``first``.
+    """How a job is carried out. Of these only ``seed``, ``on_error`` and ``first`` change the answer.
 
     Parameters
     ----------
@@ -34,6 +35,11 @@ class Options:
     speculate : bool
         Try a task a second time, on an idle worker, while a first attempt takes much longer than the others of its
         stage; the faster one counts, the other is killed. Not inline.
+    on_error : str
+        What a row that makes a function fail does. ``"fail"``: the job fails. ``"quarantine"``: the row is left out and
+        kept apart with its reason; ``timeout`` is then what one call of a function may take. It changes the answer.
+    max_quarantined : int, float or str, optional
+        The job fails where more rows (``20``), or more than this share of them (``"0.1%"``), go to quarantine.
     seed : int
         Of ``ctx.rng``.
     run_dir : str, optional
@@ -53,6 +59,8 @@ class Options:
     retries: int = 2
     timeout: float | str | None = None
     speculate: bool = True
+    on_error: OnError = "fail"
+    max_quarantined: int | float | str | None = None
     seed: int = 0
     run_dir: str | None = None
     restart: bool = False
@@ -80,6 +88,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.retries < 0:
             raise UsageError(f"retries is {self.retries}", "give 0 or more")
+        if self.on_error not in ("fail", "quarantine"):
+            raise UsageError(f"on_error is {self.on_error!r}", 'give "fail" or "quarantine"')
+        if self.max_quarantined is not None and self.on_error == "fail":
+            raise UsageError("max_quarantined says nothing where on_error is 'fail'", 'add on_error="quarantine"')
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"seed is {self.seed!r}", "give a whole number, 0 or more")
 

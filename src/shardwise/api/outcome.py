@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from shardwise.api.runs import RunLedger
 from shardwise.compute.programs import collect
+from shardwise.compute.task import QUARANTINE, Output
 from shardwise.plan.work import CollectTo, DescribeTo, Work, WriteTo
 from shardwise.run.commits import Commit
 
@@ -56,15 +57,19 @@ def _table(data: bytes | memoryview) -> pa.Table:
 
 
 def _collected(work: Work, commits: Sequence[Commit], ledger: RunLedger) -> Any:
-    outputs = [output for commit in commits for output in commit.outputs]
+    outputs = _outputs(commits)
     parts = [collect.decode(output.name, ledger.read(output)) for output in outputs if output.rows or len(outputs) == 1]
-    if not parts:
+    if not parts or (isinstance(parts[0], list) and not any(parts) and len(outputs) == 1):
         return _nothing(work)
     if isinstance(parts[0], pa.Table):
         return collect.join_tables(parts)
     if isinstance(parts[0], list):
         return [item for part in parts for item in part]
     return collect.join_arrays(parts)
+
+
+def _outputs(commits: Sequence[Commit]) -> list[Output]:
+    return [output for commit in commits for output in commit.outputs if output.name != QUARANTINE]
 
 
 def _nothing(work: Work) -> Any:
@@ -75,7 +80,7 @@ def _nothing(work: Work) -> Any:
 
 
 def _written(commits: Sequence[Commit], directory: str) -> Answer:
-    outputs = [output for commit in commits for output in commit.outputs]
+    outputs = _outputs(commits)
     files = [output.publish for output in outputs]
 
     def table() -> pa.Table:

@@ -34,6 +34,8 @@ class RunInfo:
         Read by this call's tasks.
     retries : int
         Attempts that were made again.
+    quarantined : int
+        Rows that are in none of the outputs, because a function fails on them.
     """
 
     id: str
@@ -46,6 +48,7 @@ class RunInfo:
     rows: int
     bytes: int
     retries: int = 0
+    quarantined: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -62,6 +65,8 @@ class Result:
         What it cost and where it is kept.
     files : list of str
         Parts that a write job published, in order.
+    quarantine : pyarrow.Table
+        Rows that were left out (``on_error="quarantine"``): file, batch and row, why, their data, how to replay them.
     """
 
     def __init__(
@@ -71,8 +76,10 @@ class Result:
         *,
         files: Sequence[str] = (),
         rows: Callable[[], list[dict[str, Any]]] | None = None,
+        quarantine: Callable[[], pa.Table] | None = None,
     ) -> None:
         self._load = load
+        self._load_quarantine = quarantine
         self._data: Any = None
         self._rows = rows
         self.run = run
@@ -84,6 +91,15 @@ class Result:
         if self._data is None:
             self._data = self._load()
         return self._data
+
+    @property
+    def quarantine(self) -> pa.Table:
+        """Rows that were left out, in order of position."""
+        if self._load_quarantine is None:
+            from shardwise.compute.bad_rows import empty
+
+            return empty()
+        return self._load_quarantine()
 
     @property
     def is_mixed(self) -> bool:
@@ -167,7 +183,7 @@ class Result:
         if self._rows is not None:
             before = self._rows()
             rows = lambda: [before[i] for i in order]  # noqa: E731
-        return Result(lambda: table, self.run, files=self.files, rows=rows)
+        return Result(lambda: table, self.run, files=self.files, rows=rows, quarantine=self._load_quarantine)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)

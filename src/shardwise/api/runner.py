@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
+from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failure
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
@@ -30,6 +31,7 @@ from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
 from shardwise.run.driver import Driver
 from shardwise.run.messages import Budgets
+from shardwise.run.suspects import Suspects
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
@@ -62,24 +64,31 @@ class _Run:
         """Settle, plan, carry out, and hand over the answer."""
         end = reach(self.work, self.options.share, self.ledger)
         choice = _choice(self.work, self.options, end)
+        allowance = Allowance.of(self.options.max_quarantined)
+        keeper = Keeper(self.ledger, allowance, self.work.rows if self._is_whole(end) else None, end)
         progress = Progress(self.options.progress)
         for loss in self.ledger.losses:
             progress.message(f"{loss}: made again")
         watcher = ProgressWatcher(progress)
+        guarded = self.work.guarded
         trial = Trial(self.ledger, choice, self.options.timeout is not None)
         watcher.ours = trial.attempts
         totals = _Totals(trial.attempts)
-        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher)) as lender:
+        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher, guarded)) as lender:
             carry_out = totals.counting(lender.carry_out)
             try:
+                keeper.check()
                 if not self.work.settled:
                     trial.settle(self.work, end)
                     self._settle(end, carry_out)
                 self.ledger.begin(self.work)
                 lender.choice = choice = trial.decide(self.work, end)
                 made = self._carry_out(end, choice, carry_out)
+                keeper.check(whole=True)
                 self._finish(made, end)
+                keeper.keep()
             except ShardwiseError as error:
+                keep_after_failure(keeper)
                 self.ledger.failed(error)
                 raise
             finally:
@@ -95,10 +104,13 @@ class _Run:
             totals.rows,
             totals.bytes,
             watcher.retries,
+            quarantined=keeper.count + sum(result.run.quarantined for result in self.work.earlier),
         )
         self.ledger.finished(info, self._is_whole(end))
         self._warn()
-        return Result(made.load, info, files=made.files, rows=made.rows)
+        return Result(
+            made.load, info, files=made.files, rows=made.rows, quarantine=joined(keeper.table(), self.work.earlier)
+        )
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
         pipeline = self.work.pipeline
@@ -178,8 +190,11 @@ _REACH: dict[str, Reach] = {"inline": "process", "local": "host"}
 class _Lender:
     """An engine and its driver, opened when a graph has something to do."""
 
-    def __init__(self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher) -> None:
+    def __init__(
+        self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher, guarded: bool
+    ) -> None:
         self.choice = choice
+        self._guarded = guarded
         self._options = options
         self._ledger = ledger
         self._watcher = watcher
@@ -199,9 +214,9 @@ class _Lender:
         engine.open(Want(choice.workers, choice.threads, choice.memory))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
-        budgets = replace(budgets, shares=choice.workers, speculate=options.speculate)
+        budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)
         loans = Loans(_REACH.get(engine.name, "network"))
-        return Driver(
+        driver = Driver(
             engine,
             self._ledger,
             budgets,
@@ -211,6 +226,10 @@ class _Lender:
             options.memory_bytes,
             loans=loans,
         )
+        if self._guarded:  # narrowing takes as many calls as it takes: the time of each is bounded, by the workers
+            driver.budgets = replace(budgets, seconds=None)
+            driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
+        return driver
 
     def close(self) -> None:
         """Give the slots back."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from shardwise.api.command import TYPED
 from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
 from shardwise.api.result import RunInfo
 from shardwise.compute.task import Output
 from shardwise.errors import Interrupted, ShardwiseError, StorageError
 from shardwise.plan.work import Work, WriteTo
+from shardwise.records import plain
 from shardwise.run import cache
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
@@ -25,9 +27,11 @@ from shardwise.storage import digest, open_store
 class RunLedger:
     """A run's ledger for one call of ``run`` or ``plan``. Passes the driver's calls on."""
 
-    def __init__(self, keeper: Any, kept_at: str) -> None:
+    def __init__(self, keeper: Any, kept_at: str, named_by_place: bool = False) -> None:
         self._keeper = keeper
         self.kept_at = kept_at
+        self.named_by_place = named_by_place  # the cache does not know its id
+        self.on_commit: Callable[[Sequence[Commit]], None] = lambda commits: None
         self._done = getattr(keeper, "finished", None)
         self._worked = False
 
@@ -55,6 +59,7 @@ class RunLedger:
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Make a group part of the run."""
         made: list[Commit] = self._keeper.commit(commits)
+        self.on_commit(made)
         return made
 
     def discard(self, attempt: int) -> None:
@@ -78,6 +83,11 @@ class RunLedger:
         """Ranges whose commits have lost their files."""
         found: list[tuple[int, int]] = self._keeper.lost(stage)
         return found
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this call is the one that works in it."""
+        return self._worked
 
     # --- for the run -----------------------------------------------------------------------------------------------
 
@@ -108,10 +118,13 @@ class RunLedger:
         return bool(self._keeper.superseded())
 
     def begin(self, work: Work) -> None:
-        """Claim the output directory, unless everything is done already."""
+        """Claim the output directory and keep the command, unless everything is done already."""
         if isinstance(work.target, WriteTo) and self._done is None:
             reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
             begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
+        typed = TYPED.get()
+        if work.guarded and self.kept_at and self._done is None and typed is not None:
+            self.note("command", plain(typed))  # what `shardwise replay` makes the job of
 
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""
@@ -137,10 +150,11 @@ class RunLedger:
 
 @contextlib.contextmanager
 def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
-    """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, or where
-    there is an output directory to protect."""
+    """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, where there is
+    an output directory to protect, or where rows may go to quarantine and nobody would have them after the command."""
     document = job_document(work, title)
-    if document is None and options.run_dir is None and not isinstance(work.target, WriteTo):
+    lasting = isinstance(work.target, WriteTo) or (work.guarded and TYPED.get() is not None)
+    if document is None and options.run_dir is None and not lasting:
         memory = EphemeralLedger()
         try:
             yield RunLedger(memory, "")
@@ -152,7 +166,7 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
     fresh = options.restart or bool(unknown(document) and options.run_dir is None)
     url = options.run_dir or _default_place(document)
     with RunDirectory.open(url, document, restart=fresh) as directory:
-        yield RunLedger(directory, directory.url)
+        yield RunLedger(directory, directory.url, options.run_dir is not None)
     if options.run_dir is None:
         cache.prune_now_and_then(keep=[directory.id])
 

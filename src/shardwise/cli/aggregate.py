@@ -55,7 +55,7 @@ def command(
       shardwise aggregate sales.csv --agg 'total=sum(price)' --by shop --sort -total
       shardwise aggregate trips/ --agg 'p95=approx_quantile(speed, 0.95)' --with 'speed=distance / hours'
     """
-    from shardwise.cli.jobs import print_plan, run_job, show_result
+    from shardwise.cli.jobs import end, print_plan, run_job, show_result
     from shardwise.cli.sources import open_sources
     from shardwise.cli.tables import check_output, write_table
 
@@ -71,6 +71,7 @@ def command(
         write_table(arranged.to_arrow(), output, options.quiet)
     if output is None or options.as_json:
         show_result(arranged, options, keys=len(by))
+    end(arranged)
 
 
 def _prepared(dataset: Dataset, where: str | None, derived: tuple[str, ...]) -> Dataset:

@@ -20,11 +20,13 @@ def command(sources: tuple[str, ...], reading: ReadOptions, options: RunOptions)
 
     Example: shardwise describe trips/*.parquet
     """
-    from shardwise.cli.jobs import print_plan, run_job, show_result
+    from shardwise.cli.jobs import end, print_plan, run_job, show_result
     from shardwise.cli.sources import open_sources
 
     job = open_sources(sources, reading, options.batch_rows).describe()
     if options.plan:
         print_plan(job, options)
         return
-    show_result(run_job(job, options), options)
+    result = run_job(job, options)
+    show_result(result, options)
+    end(result)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from shardwise.cli.output import print_json, print_table, put, tell
 from shardwise.sizes import format_count, format_duration, format_size
+
+QUARANTINED = 3
+"""Exit status of a job that is done, with rows in quarantine."""
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +43,36 @@ def show_result(result: Result, options: RunOptions, keys: int = 1) -> None:
     print_table(rows_of(result), keys)
     if not options.quiet:
         tell(run_line(result))
+
+
+def end(result: Result) -> None:
+    """Say what went to quarantine, and end with exit status 3 where anything did.
+
+    Raises
+    ------
+    click.exceptions.Exit
+        Rows were left out.
+    """
+    if result.run.quarantined:
+        for line in quarantine_lines(result):
+            tell(line)
+        raise click.exceptions.Exit(QUARANTINED)
+
+
+def quarantine_lines(result: Result) -> list[str]:
+    """What went to quarantine: how many rows, why, where they lie, how to see one fail."""
+    from shardwise.api.quarantine import FILE
+
+    rows = result.quarantine
+    kinds = Counter(zip(rows.column("kind").to_pylist(), rows.column("type").to_pylist()))
+    shown = [f"{format_count(n)} {kind if kind != 'exception' else name}" for (kind, name), n in kinds.most_common(5)]
+    more = f", and {len(kinds) - 5} other reasons" if len(kinds) > 5 else ""
+    count = f"{plural(rows.num_rows, 'row')} went to quarantine"
+    lines = [f"{count}, in {plural(len(set(rows.column('file').to_pylist())), 'file')}: {', '.join(shown)}{more}."]
+    if result.run.dir:
+        lines.append(f"  rows: {result.run.dir}/{FILE}")
+        lines.append(f"  see the first one fail: {rows.column('replay')[0].as_py()}")
+    return lines
 
 
 def document(result: Result) -> dict[str, Any]:

@@ -9,15 +9,17 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from shardwise._version import __version__
+from shardwise.api.command import TYPED, Typed
 from shardwise.cli.output import tell
 from shardwise.errors import InternalError, Interrupted, ShardwiseError, UsageError
 
-COMMANDS = ("demo", "describe", "aggregate", "map", "run", "runs", "show", "logs", "law")
+COMMANDS = ("demo", "describe", "aggregate", "map", "run", "runs", "show", "logs", "replay", "law")
 """Each is the object ``command`` of the module of its name in this package, in the order of ``--help``."""
 
 
@@ -66,16 +68,18 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done; 1 the job failed; 2 wrong usage or bad input; 130 interrupted.
+        0 done; 1 the job failed; 2 wrong usage or bad input; 3 done, with rows in quarantine; 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         # What the terminal cannot show is escaped rather than a reason to stop.
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    typed = sys.argv[1:] if args is None else list(args)
+    TYPED.set(Typed(tuple(typed), str(Path.cwd())))
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            status = cli.main(args=None if args is None else list(args), prog_name="shardwise", standalone_mode=False)
+            status = cli.main(args=typed, prog_name="shardwise", standalone_mode=False)
     except BaseException as error:
         return _end(error)
     return status if isinstance(status, int) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,20 +39,34 @@ def command(
 
     Example: shardwise map trips/*.parquet clean.py:clean -o clean/
     """
-    from shardwise.cli.jobs import print_plan, run_job
+    from shardwise.cli.jobs import end, print_plan, run_job
+
+    mapped = _mapped(sources, function, reading, options.batch_rows)
+    job = _write(mapped, form or "parquet", output, overwrite)
+    if options.plan:
+        print_plan(job, options)
+        return
+    result = run_job(job, options)
+    _show(result, output, options)
+    end(result)
+
+
+def _mapped(sources: Sequence[str], function: str, reading: ReadOptions, batch_rows: int | None) -> Dataset:
     from shardwise.cli.scripts import find_function, load_script, split_target
     from shardwise.cli.sources import open_sources
 
     path, name = split_target(function)
     if name is None:
         raise UsageError(f"{function!r} does not say FILE.py:FUNCTION", f"write for example {function}:clean")
-    dataset = open_sources(sources, reading, options.batch_rows)
-    mapped = dataset.map(find_function(load_script(path), path, name))
-    job = _write(mapped, form or "parquet", output, overwrite)
-    if options.plan:
-        print_plan(job, options)
-        return
-    _show(run_job(job, options), output, options)
+    dataset = open_sources(sources, reading, batch_rows)
+    return dataset.map(find_function(load_script(path), path, name))
+
+
+def job_of(values: Mapping[str, Any]) -> Any:
+    """The job that the values of a command line describe."""
+    reading = ReadOptions(**{name: values[name] for name in ReadOptions.__dataclass_fields__})
+    mapped = _mapped(values["sources"], values["function"], reading, values["batch_rows"])
+    return _write(mapped, values["form"] or "parquet", values["output"], values["overwrite"])
 
 
 def _write(dataset: Dataset, form: str, output: str, overwrite: bool) -> Any:

@@ -28,6 +28,8 @@ class RunOptions:
     retries: int | None = None
     timeout: float | None = None
     speculate: bool | None = None
+    on_error: str | None = None
+    max_quarantined: str | None = None
     seed: int | None = None
     run_dir: str | None = None
     restart: bool = False
@@ -40,7 +42,7 @@ class RunOptions:
     def for_plan(self) -> dict[str, Any]:
         """Arguments of ``job.plan``: only what was said."""
         names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
-        said = {name: getattr(self, name) for name in (*names, "first")}
+        said = {name: getattr(self, name) for name in (*names, "first", "on_error", "max_quarantined")}
         given = {name: value for name, value in said.items() if value is not None}
         return given | ({"restart": True} if self.restart else {})
 
@@ -61,7 +63,12 @@ _RUN_OPTIONS = (
         "--speculate/--no-speculate", default=None, help="Try slow tasks a second time on idle workers (the default)."
     ),
     click.option("--seed", type=int, metavar="N", help="Seed of all randomness."),
-    click.option("--on-error", type=click.Choice(["fail"]), expose_value=False, help="What a bad record does."),
+    click.option(
+        "--on-error",
+        type=click.Choice(["fail", "quarantine"]),
+        help="What a row that makes a function fail does: fail.",
+    ),
+    click.option("--max-quarantined", metavar="N|SHARE", help="Fail where more rows go to quarantine: 20, 0.1%."),
     click.option("--run-dir", metavar="DIR", help="Directory of the run; the cache unless given."),
     click.option("--restart", is_flag=True, help="Begin anew, also where a run could go on or is finished."),
     click.option("--first", type=SHARE, help="Only the first part of the data: 1%. A later whole run reuses it."),

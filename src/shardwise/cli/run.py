@@ -21,7 +21,7 @@ def command(target: str, options: RunOptions) -> None:
       import shardwise as sw
       job = sw.read_parquet("trips/*.parquet").group_by("zone").aggregate(sw.mean("speed"))
     """
-    from shardwise.cli.jobs import print_plan, run_job, show_result
+    from shardwise.cli.jobs import end, print_plan, run_job, show_result
     from shardwise.cli.scripts import find_job, load_script, split_target
 
     if options.batch_rows is not None:
@@ -31,4 +31,6 @@ def command(target: str, options: RunOptions) -> None:
     if options.plan:
         print_plan(job, options)
         return
-    show_result(run_job(job, options), options)
+    result = run_job(job, options)
+    show_result(result, options)
+    end(result)

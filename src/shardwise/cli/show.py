@@ -9,6 +9,7 @@ import click
 from shardwise.cli.jobs import plural
 from shardwise.cli.output import print_json, print_table, put
 from shardwise.cli.runs import local_time
+from shardwise.compute.task import QUARANTINE
 from shardwise.sizes import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _stage(name: str, commits: list[Commit]) -> dict[str, Any]:
         "tasks": len(commits),
         "rows_in": sum(m.rows_in for m in metrics),
         "bytes_in": sum(m.bytes_in for m in metrics),
-        "rows_out": sum(output.rows for commit in commits for output in commit.outputs),
+        "rows_out": sum(o.rows for commit in commits for o in commit.outputs if o.name != QUARANTINE),
+        "quarantined": sum(o.rows for commit in commits for o in commit.outputs if o.name == QUARANTINE),
         "bytes_out": sum(output.size for commit in commits for output in commit.outputs),
         "seconds": sum(m.seconds for m in metrics),
         **{key: sum(getattr(m, key) for m in metrics) for key in _SECONDS},
@@ -122,6 +124,9 @@ def _print_facts(view: RunView) -> None:
         facts["took"] = f"{format_duration(run['seconds'])}, {workers}, engine {run['engine']}"
     if run["retries"]:
         facts["retries"] = format_count(run["retries"])
+    bad = sum(_stage(name, commits)["quarantined"] for name, commits in _by_stage(view).items())
+    if bad:
+        facts["quarantine"] = f"{plural(bad, 'row')}; shardwise replay {run['id']} shows the first one fail"
     if run["failure"]:
         facts["ended by"] = f"{run['failure'].get('code', '')} {run['failure'].get('message', '')}".strip()
     if view.status in ("failed", "interrupted"):

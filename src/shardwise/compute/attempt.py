@@ -15,13 +15,16 @@ from typing import IO, TYPE_CHECKING, cast
 from shardwise.compute.connection import forget_connection, lend_connection, spill_directory
 from shardwise.compute.machine import peak_memory, resident_memory
 from shardwise.compute.program import CARRIED
-from shardwise.compute.task import EPHEMERAL, Metrics, Output, TaskSpec
+from shardwise.compute.task import EPHEMERAL, QUARANTINE, Metrics, Output, TaskSpec
 from shardwise.errors import InternalError, StorageError
 from shardwise.storage import DigestWriter, LocalStore, Store, digest, open_store
 from shardwise.storage.naming import attempt_name
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.calls import Calls
+    from shardwise.compute.guard import Quarantine
 
 OnProgress = Callable[[int, int, int], None]
 """Called with rows and bytes done so far, and bytes of memory held now."""
@@ -50,10 +53,15 @@ class ActiveAttempt:
         Told by ``count``, at most ten times a second.
     say : callable
         Takes the lines of ``log``.
+    calls : Calls, optional
+        Told which rows functions are called on, where somebody outlives this process.
     """
 
-    def __init__(self, spec: TaskSpec, on_progress: OnProgress | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, spec: TaskSpec, on_progress: OnProgress | None, say: Callable[[str], None], calls: Calls | None = None
+    ) -> None:
         self.spec = spec
+        self._calls = calls
         self.log = say
         self._on_progress = on_progress
         self._next_sign = 0.0
@@ -63,6 +71,13 @@ class ActiveAttempt:
         self._phase_since = 0.0
         self._outputs: dict[str, Output] = {}
         self._cursor: duckdb.DuckDBPyConnection | None = None
+
+    @functools.cached_property
+    def quarantine(self) -> Quarantine:
+        """Rows that are left out."""
+        from shardwise.compute.guard import Quarantine  # here, as most tasks leave nothing out
+
+        return Quarantine(self.spec, self._calls)
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The worker's DuckDB connection; the same all through the attempt, closed when it ends."""
@@ -153,6 +168,13 @@ class ActiveAttempt:
             self._next_sign = time.monotonic() + SIGN_SECONDS
 
     # --- for who executes the program ------------------------------------------------------------------------------
+
+    def seal(self) -> None:
+        """Record the rows that were left out as one more output, where there are any."""
+        if "quarantine" in self.__dict__ and self.quarantine.rows:
+            from shardwise.compute.bad_rows import to_ipc
+
+            self.give(QUARANTINE, to_ipc(self.quarantine.rows), len(self.quarantine.rows))
 
     def outputs(self) -> tuple[Output, ...]:
         """What was recorded, in the order of recording."""

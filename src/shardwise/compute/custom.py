@@ -153,9 +153,19 @@ class CustomAggregation:
         FunctionError
             A state cannot be pickled.
         """
-        forest: dict[Node, _State] = {}
-        for batch in batches:
-            graft(forest, Node(batch.fragment, 0, batch.index), self._leaf(batch.data), self._join)
+        return self.reduce((batch, self.leaf(batch.data)) for batch in batches)
+
+    def leaf(self, data: Any) -> Leaf:
+        """State of one batch, for ``reduce``."""
+        if _rows(data) == 0:
+            return Leaf(frozen=b"")
+        return Leaf(live=(self.aggregate.step(self.aggregate.zero(), data),))
+
+    def reduce(self, leaves: Iterable[tuple[Batch, Leaf]]) -> Forest:
+        """Reduce batches whose own states are there already, as ``partial`` does."""
+        forest: dict[Node, Leaf] = {}
+        for batch, leaf in leaves:
+            graft(forest, Node(batch.fragment, 0, batch.index), leaf, self._join)
         return self._frozen(forest)
 
     def merge(self, states: Iterable[Forest]) -> Forest:
@@ -171,10 +181,10 @@ class CustomAggregation:
         dict
             The state of all their batches.
         """
-        forest: dict[Node, _State] = {}
+        forest: dict[Node, Leaf] = {}
         for state in states:
             for node, frozen in state.items():
-                graft(forest, node, _State(frozen=frozen), self._join)
+                graft(forest, node, Leaf(frozen=frozen), self._join)
         return self._frozen(forest)
 
     def finish(self, state: Forest) -> Any:
@@ -190,9 +200,9 @@ class CustomAggregation:
         result
             What the aggregate's ``finish`` returns.
         """
-        total = _State(frozen=b"")
+        total = Leaf(frozen=b"")
         for _, frozen in in_order(state):
-            total = self._join(total, _State(frozen=frozen))
+            total = self._join(total, Leaf(frozen=frozen))
         return self.aggregate.finish(self.aggregate.zero() if total.is_empty else total.thaw())
 
     @staticmethod
@@ -234,22 +244,17 @@ class CustomAggregation:
             raise InternalError(f"{len(data)} bytes are not a saved state of a custom aggregate")
         return {Node(*node): value for node, value in pickle.loads(data[len(_MAGIC) :])}
 
-    def _leaf(self, data: Any) -> _State:
-        if _rows(data) == 0:
-            return _State(frozen=b"")
-        return _State(live=(self.aggregate.step(self.aggregate.zero(), data),))
-
-    def _join(self, a: _State, b: _State) -> _State:
+    def _join(self, a: Leaf, b: Leaf) -> Leaf:
         if a.is_empty or b.is_empty:
             return b if a.is_empty else a
-        return _State(live=(self.aggregate.merge(a.thaw(), b.thaw()),))
+        return Leaf(live=(self.aggregate.merge(a.thaw(), b.thaw()),))
 
-    def _frozen(self, forest: dict[Node, _State]) -> Forest:
+    def _frozen(self, forest: dict[Node, Leaf]) -> Forest:
         return {node: state.freeze(type(self.aggregate).__name__) for node, state in in_order(forest)}
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class Leaf:
     """A state as bytes (empty: of no rows), or alive (in a tuple, as a state may be None)."""
 
     frozen: bytes | None = None

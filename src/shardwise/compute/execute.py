@@ -7,7 +7,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from shardwise.compute.attempt import ActiveAttempt, OnProgress
 from shardwise.compute.connection import forget_connection
@@ -17,6 +17,9 @@ from shardwise.compute.program import Attempt, Program
 from shardwise.compute.task import Failure, Outcome, TaskSpec
 from shardwise.errors import FunctionError, ShardwiseError
 
+if TYPE_CHECKING:
+    from shardwise.compute.calls import Calls
+
 
 def execute(
     spec: TaskSpec,
@@ -24,6 +27,7 @@ def execute(
     on_progress: OnProgress | None = None,
     capture: bool = True,
     interruptible: bool = False,
+    calls: Calls | None = None,
 ) -> Outcome:
     """Try a task once.
 
@@ -41,6 +45,8 @@ def execute(
     interruptible : bool
         Let KeyboardInterrupt through, for a process whose keyboard it is. Otherwise it is the function's own fault
         like any other exception.
+    calls : Calls, optional
+        Where calls of functions are noted and timed.
 
     Returns
     -------
@@ -48,12 +54,13 @@ def execute(
         With outputs, or with a failure. Exceptions of every kind become failures, ``SystemExit`` among them.
     """
     logs = Logs()
-    attempt = ActiveAttempt(spec, on_progress, logs.add if capture else _say)
+    attempt = ActiveAttempt(spec, on_progress, logs.add if capture else _say, calls)
     started = time.monotonic()
     failure: Failure | None = None
     with captured(logs) if capture else contextlib.nullcontext():
         try:
             program.execute(attempt)
+            attempt.seal()
             outputs = attempt.outputs()
         except BaseException as error:
             forget_connection()  # it may be in the middle of a result, or broken

@@ -75,6 +75,13 @@ def canonical(key: Key) -> Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Stepped(Batch):
+    """A batch with its state in each of the person's aggregates."""
+
+    leaves: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MixedAggregation:
     """Built-in aggregates in SQL, the others in Python, in one pass over the batches.
 
@@ -91,9 +98,19 @@ class MixedAggregation:
         forests: list[Any] = [{} for _ in self.customs]
         state: Any = None if self.grouped is None else self.grouped.empty()
         positions = self.grouped is not None and self.grouped.needs_position
-        for held in _runs(pipeline.batches(attempt, None, positions)):
+
+        def step(batch: Batch) -> Batch:
             with attempt.phase("compute"):
-                parts = [custom.partial(held) for _, custom in self.customs]
+                return Stepped(
+                    batch.fragment, batch.index, batch.data, tuple(c.leaf(batch.data) for _, c in self.customs)
+                )
+
+        for held in _runs(pipeline.batches(attempt, None, positions, tail=step)):
+            with attempt.phase("compute"):
+                parts = [
+                    custom.reduce((batch, batch.leaves[place]) for batch in held if isinstance(batch, Stepped))
+                    for place, (_, custom) in enumerate(self.customs)
+                ]
                 forests = [c.merge([f, p]) for (_, c), f, p in zip(self.customs, forests, parts)]
                 if self.grouped is not None:
                     state = self.grouped.merge(attempt.connection(), [state, self._tables(attempt, held)])

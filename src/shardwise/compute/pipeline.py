@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute import item_runs, relational
+from shardwise.compute import guarding, item_runs, relational
 from shardwise.compute.context import BatchPosition, Context
 from shardwise.compute.convert import items_to_table, receive, store, to_table
 from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
@@ -30,11 +30,13 @@ class Pipeline:
     """A source and the operations on it. Picklable; travels inside programs.
 
     ``settled`` pipelines have a schema on every ``Map`` and ``Tabulate``, to which results are conformed.
+    ``quarantine``: rows that make functions fail are left out and recorded.
     """
 
     source: Source
     operations: tuple[Operation, ...]
     seed: int = 0
+    quarantine: bool = False
 
     @property
     def start(self) -> Shape:
@@ -66,16 +68,31 @@ class Pipeline:
         scan = self.source.scan(attempt.connection(), spec.first, spec.last, wanted, positions)
         return None if scan is None else relational.fused(operations, f"({scan})", wanted, positions)
 
-    def batches(self, attempt: Attempt, wanted: list[str] | None = None, positions: bool = False) -> Iterator[Batch]:
+    def batches(
+        self,
+        attempt: Attempt,
+        wanted: list[str] | None = None,
+        positions: bool = False,
+        tail: Callable[[Batch], Batch] | None = None,
+    ) -> Iterator[Batch]:
         """The shard's batches, all operations done, with the columns ``wanted`` at least. ``positions``: tables get
-        the column ``__position``."""
-        if not positions and item_runs.applies(self.source, self.operations):
+        the column ``__position``. ``tail``: more that a person wrote, done to every batch in the end."""
+        if not positions and tail is None and not self.quarantine and item_runs.applies(self.source, self.operations):
             yield from item_runs.runs(self.source, self.operations, attempt)
             return
         operations, columns = relational.prune(self.operations, self.start, wanted)
-        stream = self._read(attempt, self._readable(columns))
-        for place, op in enumerate(operations):
+        readable = self._readable(columns)
+        stream = self._read(attempt, readable)
+        done = 0
+        if self.quarantine and (self.has_functions or tail is not None):
+            begin, done = guarding.span(operations, tail is not None)
+            guard = guarding.guard(self, operations[:begin], operations[begin:done], operations[done:], tail, attempt)
+            stream = guarding.guarded(guard, self, stream, attempt, readable)
+            tail = None
+        for place, op in enumerate(operations[done:], done):
             stream = self._step(op, operations[place:], stream, attempt, positions)
+        if tail is not None:
+            stream = map(tail, stream)
         if positions:
             stream = (b if _has_position(b) else replace(b, data=_positioned(b)) for b in stream)
         yield from stream
@@ -101,18 +118,20 @@ class Pipeline:
     ) -> Iterator[Batch]:
         if isinstance(op, Tabulate) and not any(isinstance(o, (Map, MapItems, Sample)) for o in rest):
             return _tabulate_gathered(op, batches, positions)
-        return (replace(batch, data=self._apply(op, batch, attempt)) for batch in batches)
+        return (replace(batch, data=self.apply(op, batch, attempt)) for batch in batches)
 
-    def _apply(self, op: Operation, batch: Batch, attempt: Attempt) -> Any:
+    def apply(self, op: Operation, batch: Batch, attempt: Attempt, tell: Callable[[int], None] | None = None) -> Any:
+        """One operation on one batch. ``tell``: is given the number of the item that ``map_items`` calls on next."""
         match op:
             case Map():
                 return self._map(op, batch, attempt)
             case MapItems(function):
                 context = self._context(batch, attempt)
                 with attempt.phase("compute"):
-                    return [result for item in _items(batch.data) for result in function.results(item, context)]
+                    items = _items(batch.data) if tell is None else _told(_items(batch.data), tell)
+                    return [result for item in items for result in function.results(item, context)]
             case Tabulate(schema):
-                return rows_of(batch.data, schema, _where(batch))
+                return rows_of(batch.data, schema, where(batch))
             case Sample(fraction, seed):
                 return _sampled(batch, fraction, seed)
             case _:
@@ -125,7 +144,7 @@ class Pipeline:
             result = store(op.function(given, self._context(batch, attempt)), op.function)
         if op.schema is None:
             return result
-        return conform(result, Shape(op.kind, op.schema), op.function.name, _where(batch))
+        return conform(result, Shape(op.kind, op.schema), op.function.name, where(batch))
 
     def _context(self, batch: Batch, attempt: Attempt) -> Context:
         name = self.source.fragments[batch.fragment].name
@@ -134,12 +153,8 @@ class Pipeline:
     def settle(self, attempt: Attempt) -> tuple[Operation, ...]:
         """The operations with the schemas that the first rows show."""
         operations = list(self.operations)
-        stream: Iterable[Batch] = self._read(attempt, None)
-        for looked, batch in enumerate(stream):
-            data = batch
-            for place, op in enumerate(operations):
-                data = replace(data, data=self._apply(op, data, attempt))
-                operations[place] = _settled(op, data.data)
+        stream: Iterable[Any] = guarding.settling(self, operations, self._read(attempt, None), attempt)
+        for looked, _ in enumerate(stream):
             if not any(_unsettled(op) for op in operations) or (
                 looked >= SETTLING_BATCHES and all(getattr(op, "schema", True) is not None for op in operations)
             ):
@@ -152,7 +167,14 @@ def _items(data: Any) -> Iterable[Any]:
     return items
 
 
-def _where(batch: Batch) -> str:
+def _told(items: Iterable[Any], tell: Callable[[int], None]) -> Iterator[Any]:
+    for row, item in enumerate(items):
+        tell(row)
+        yield item
+
+
+def where(batch: Batch) -> str:
+    """A batch in words."""
     return f"batch {batch.index} of fragment {batch.fragment}"
 
 
@@ -199,7 +221,7 @@ def _tabulate_gathered(op: Tabulate, batches: Iterator[Batch], positions: bool) 
 
 
 def _gather(op: Tabulate, held: list[Batch], positions: bool) -> Batch:
-    table = rows_of([item for batch in held for item in batch.data], op.schema, _where(held[0]))
+    table = rows_of([item for batch in held for item in batch.data], op.schema, where(held[0]))
     if positions:
         each = [batch.position(row) for batch in held for row in range(len(batch.data))]
         table = table.append_column(POSITION, pa.array(each, pa.int64()))
@@ -212,7 +234,8 @@ def _unsettled(op: Operation) -> bool:
     return op.schema is None or any(pa.types.is_null(f.type) for f in op.schema)
 
 
-def _settled(op: Operation, data: Any) -> Operation:
+def settled(op: Operation, data: Any) -> Operation:
+    """The operation with the schema that its result shows, as far as it was not known."""
     if not isinstance(op, (Map, Tabulate)) or not _unsettled(op):
         return op
     seen = shape_of(data) if len(data) or isinstance(op, Map) else None

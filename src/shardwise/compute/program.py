@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import duckdb
 
+    from shardwise.compute.guard import Quarantine
     from shardwise.compute.task import Output, TaskSpec
 
 CARRIED = 64 * 1024
@@ -19,6 +20,10 @@ class Attempt(Protocol):
     """What a program may do while it executes one attempt."""
 
     spec: TaskSpec
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Rows that are left out, and what is known of those that kill workers."""
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The worker's DuckDB connection: ``spec.threads``, ``spec.memory`` and a place to spill are set."""

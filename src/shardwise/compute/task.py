@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 EPHEMERAL = "memory"
 """``TaskSpec.run`` of a run that nobody can resume: what its attempts write goes with its driver."""
 
+QUARANTINE = "quarantine.arrow"
+"""Name of the output that holds the rows that a task left out (see ``bad_rows``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -39,6 +42,29 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """Rows of a batch that a worker was calling a function on as it died: all that the driver knows of them.
+
+    Rows are counted as they enter the first function. A single row is bad. ``searched``: every part of the batch had
+    been tried before. ``kind``, ``message`` and ``traceback``: how the worker died.
+    """
+
+    fragment: int
+    batch: int
+    first: int
+    last: int
+    kind: str
+    message: str
+    traceback: str = ""
+    searched: bool = False
+
+    @property
+    def failure(self) -> Failure:
+        """The same as a failure."""
+        return Failure(self.kind, "WorkerError", self.message, traceback=self.traceback, code="E400")
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """An attempt at a task, as a worker gets it."""
 
@@ -54,6 +80,9 @@ class TaskSpec:
     root: str = ""  # of the run directory, which inputs' paths are relative to; empty without one
     threads: int = 1  # that native libraries may use
     memory: int | None = None  # bytes that its worker, and what it starts, may use
+    suspects: tuple[Suspect, ...] = ()  # in quarantine mode: what earlier attempts died of, in the order of dying
+    call_seconds: float | None = None  # in quarantine mode: what one call of a function may take
+    divisible: bool = False  # it stands for more than the smallest shard, so that memory may be the shard's fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
-"""The process that executes attempts: ``python -m shardwise.compute.worker SOCKET PARENT``.
+"""The process that executes attempts: ``python -m shardwise.compute.worker SOCKET PARENT [CALLS]``.
 
 It is started as a fresh interpreter by whoever lends the slot, gets one end of a socket, and dies with its starter:
 the kernel kills it when the parent ends (Linux), a thread notices the end of the socket, and looks at the parent's
 number once a second where the kernel has no such service.
 
 Standard output and error are an unnamed file that its starter reads if this process dies; after each attempt what was
-printed there, by Python or by anything below it, becomes the attempt's log. Interrupts from the keyboard are ignored:
-the driver decides what they mean.
+printed there, by Python or by anything below it, becomes the attempt's log. CALLS is a file of its starter's, in which
+it notes what it calls the person's function on. Interrupts from the keyboard are ignored: the driver decides what they
+mean.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import NoReturn
 
 from shardwise import records
 from shardwise.compute import wire
+from shardwise.compute.calls import Calls
 from shardwise.compute.execute import PickledProgram, execute
 from shardwise.compute.footprint import Footprint, Relatives, trim
 from shardwise.compute.logs import Logs
@@ -61,7 +63,7 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> NoReturn:
     """Work until the driver is gone."""
-    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    descriptor, parent, *noted = map(int, sys.argv[1:])
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _prefer_to_be_killed()
@@ -69,7 +71,7 @@ def main() -> NoReturn:
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     try:
-        Worker(connection, parent, Printed()).work()
+        Worker(connection, parent, Printed(), Calls(*noted) if noted else None).work()
     except BaseException:  # threads that a function left behind would keep a dying interpreter alive
         traceback.print_exc()
         end()
@@ -83,10 +85,11 @@ class Worker:
     function in C that never lets another thread run hinders it; whoever started a worker on its own host watches too).
     """
 
-    def __init__(self, connection: socket.socket, parent: int, printed: Printed) -> None:
+    def __init__(self, connection: socket.socket, parent: int, printed: Printed, calls: Calls | None) -> None:
         self._connection = connection
         self._parent = parent
         self._printed = printed
+        self._calls = calls
         self._programs: dict[str, PickledProgram] = {}
         self._pid = os.getpid()
         self._sending = threading.Lock()
@@ -122,7 +125,12 @@ class Worker:
         self._kept = self._kept or resident_memory()
         self._pulse = (spec.attempt, 0, 0)
         self._allowed = spec.memory
-        outcome = execute(spec, self._programs.get(spec.program, _Unknown()), self._tell, capture=False)
+        if self._calls is not None:
+            self._calls.watch(spec.call_seconds)
+        program = self._programs.get(spec.program, _Unknown())
+        outcome = execute(spec, program, self._tell, capture=False, calls=self._calls)
+        if self._calls is not None:
+            self._calls.watch(None)
         if os.getpid() != self._pid:  # the function forked, and this is the child
             os._exit(0)
         outcome = dataclasses.replace(outcome, logs=self._printed.take())
@@ -212,6 +220,7 @@ class Printed:
         self._descriptor = os.dup(1)  # functions may close or redirect 1 and 2
         self._dropped = 0
         faulthandler.enable(self._descriptor)
+        faulthandler.register(signal.SIGALRM, self._descriptor, chain=True)  # says where it hangs, then dies of it
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
 

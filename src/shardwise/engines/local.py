@@ -192,7 +192,7 @@ class LocalEngine:
         kind, reason = self._bury(slot)
         if worker.greeted:
             used = worker.outgrew[0] if worker.outgrew and kind == "memory" else 0
-            self._events.append(SlotDown(slot, kind, reason, used))
+            self._events.append(SlotDown(slot, kind, reason, used, worker.last_call))
         else:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:

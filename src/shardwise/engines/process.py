@@ -16,7 +16,8 @@ import tempfile
 import time
 from collections import deque
 
-from shardwise.compute import wire
+from shardwise import records
+from shardwise.compute import calls, wire
 from shardwise.compute.connection import spill_directory
 from shardwise.compute.machine import oom_kills
 from shardwise.errors import EngineError
@@ -35,8 +36,8 @@ THREAD_VARIABLES = (
 )
 """What native libraries read, once, when they are loaded."""
 
-LAST_WORDS = 2048
-"""How many bytes of what a dead worker printed last are part of the reason."""
+LAST_WORDS = 8192
+"""How many bytes of what a dead worker printed last are part of the reason: room for the traceback of a crash."""
 
 FAREWELL_SECONDS = 2.0
 """A worker that hung up is given this long to end by itself, so that its own exit status is what is told."""
@@ -75,6 +76,9 @@ class WorkerProcess:
         self._oom_kills = oom_kills()
         self._printed = tempfile.TemporaryFile(prefix="shardwise-", buffering=0)  # noqa: SIM115  (bury closes it)
         fcntl.fcntl(self._printed, fcntl.F_SETFL, os.O_RDWR | os.O_APPEND)
+        self._calls = tempfile.TemporaryFile(prefix="shardwise-", buffering=0)  # noqa: SIM115  (bury closes it)
+        self._calls.truncate(calls.SIZE)
+        self.last_call = b""
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         try:
@@ -82,6 +86,7 @@ class WorkerProcess:
         except OSError as error:
             self.socket.close()
             self._printed.close()
+            self._calls.close()
             raise EngineError(
                 f"cannot start a worker process: {error}", "allow more processes (ulimit -u), or use fewer workers"
             ) from error
@@ -91,13 +96,13 @@ class WorkerProcess:
 
     def _start(self, theirs: socket.socket, threads: int) -> subprocess.Popen[bytes]:
         optimize = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
-        where = [str(theirs.fileno()), str(os.getpid())]
+        where = [str(theirs.fileno()), str(os.getpid()), str(self._calls.fileno())]
         return subprocess.Popen(
             [sys.executable, *optimize, "-P", "-m", "shardwise.compute.worker", *where],
             stdin=subprocess.DEVNULL,
             stdout=self._printed,
             stderr=self._printed,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(), self._calls.fileno()),
             env=_environment(threads),
             start_new_session=True,
         )
@@ -174,7 +179,8 @@ class WorkerProcess:
         self.kill()
 
     def bury(self) -> tuple[str, str]:
-        """Make sure that it has ended, remove what it left, and say how it died: (kind, reason) as in ``SlotDown``."""
+        """Make sure that it has ended, remove what it left, and say how it died: (kind, reason) as in ``SlotDown``.
+        From then on ``last_call`` is what ``SlotDown.call`` says."""
         if self.hung_up and not self.killed:
             self._await_end(FAREWELL_SECONDS)
         self._signal_group()  # before its number is given back: children of a worker that died by itself
@@ -184,6 +190,9 @@ class WorkerProcess:
             os.close(self.death)
         with self._printed:
             last_words = self._last_words()
+        with self._calls:
+            lost = calls.last_call(self._calls.fileno(), status)
+        self.last_call = b"" if lost is None else records.to_json(lost).encode()
         shutil.rmtree(spill_directory(self._process.pid), ignore_errors=True)
         kind, reason = self._why(status)
         return kind, f"{reason}; it printed last:\n{last_words}" if last_words and kind != "killed" else reason
@@ -217,6 +226,8 @@ class WorkerProcess:
             return "memory", f"{who} was stopped at our ceiling: it used {held} where {allowed} were allowed"
         if status == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
             return "memory", f"{who} was killed by the kernel (SIGKILL) because memory ran out"
+        if status == -signal.SIGALRM:
+            return "timeout", f"{who} was ended because a call of the function took too long"
         if status == -signal.SIGKILL:
             return "crash", f"{who} was killed from outside (SIGKILL)"
         if status < 0:

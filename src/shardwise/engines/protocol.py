@@ -29,13 +29,16 @@ class SlotUp:
 @dataclass(frozen=True, slots=True)
 class SlotDown:
     """A worker is gone, whatever it was doing. ``kind``: ``crash``, ``memory``, ``killed`` (by our ``kill``),
-    ``closed``, ``engine``; ``reason`` says it for a person: signal, exit code, the kernel's OOM killer, our ceiling.
-    ``used``: bytes of memory it held when it was stopped for them; 0: nobody knows."""
+    ``timeout`` (a call of a function took too long), ``closed``, ``engine``; ``reason`` says it for a person: signal,
+    exit code, the kernel's OOM killer, our ceiling. ``used``: bytes of memory it held when it was stopped for them; 0:
+    nobody knows. ``call``: a JSON record of ``compute.calls.LostCall``, where that is known: the worker was in the
+    person's function."""
 
     slot: int
     kind: str
     reason: str
     used: int = 0
+    call: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def choose(
     target = _target(work, slots, shard_size, reasons)
     ceiling = memory if name == "inline" else share(memory, slots)
     url = name if name == "inline" else f"{name}:{slots}"
-    undecided = engine == "auto" and workers is None and memory is None and name != "inline"
+    undecided = engine == "auto" and workers is None and memory is None and name != "inline" and not work.guarded
     if undecided:
         reasons.append(f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more")
     return Choice(url, slots, threads, target, ceiling, tuple(reasons), undecided)
@@ -94,9 +94,13 @@ def _engine(
         slots = int(argument) if argument.isdigit() else usable_cores()
         return name, workers or slots
     cores = workers or usable_cores()
-    if not work.pipeline.has_functions:
+    if not work.pipeline.has_functions and not work.guarded:
         reasons.append("inline: everything runs in native kernels, which use all threads of this process")
         return "inline", 1
+    if work.guarded:
+        slots = min(cores, max(end, 1))
+        reasons.append("local: a row that kills a process must not kill this one (on_error='quarantine')")
+        return "local", slots
     if (cores == 1 or end <= 1) and not watched:  # inline, nothing can stop a function that takes too much memory
         reasons.append(f"inline: {'one core' if cores == 1 else 'one batch'}, so a second process would only wait")
         return "inline", 1

@@ -49,10 +49,11 @@ Target = AggregateTo | DescribeTo | CollectTo | WriteTo
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A pipeline and its target."""
+    """A pipeline and its target. ``earlier``: results of the jobs that it reads from."""
 
     pipeline: Pipeline
     target: Target
+    earlier: tuple[Any, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -66,6 +67,21 @@ class Work:
 
         aggregates = self.target.aggregates if isinstance(self.target, AggregateTo) else ()
         return self.pipeline.has_functions or not all(isinstance(a, Builtin) for _, a in aggregates)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the source, where all of its files say so without being read."""
+        known = [fragment.rows for fragment in self.pipeline.source.fragments]
+        return None if None in known else sum(rows for rows in known if rows is not None)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether rows that make a person's code fail are left out."""
+        if not self.pipeline.quarantine or self.pipeline.has_functions or not isinstance(self.target, AggregateTo):
+            return self.pipeline.quarantine and self.pipeline.has_functions
+        from shardwise.compute.aggregates.base import Builtin
+
+        return any(not isinstance(aggregate, Builtin) for _, aggregate in self.target.aggregates)
 
     @property
     def part_batches(self) -> int:

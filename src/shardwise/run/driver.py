@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from shardwise import errors, records
-from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
+from shardwise.compute.task import QUARANTINE, Failure, Outcome, Output, TaskSpec
 from shardwise.data.loans import Loans, lending
 from shardwise.engines import protocol
 from shardwise.errors import InDoubt, Interrupted, RunIsTaken, ShardwiseError, StorageError
@@ -17,6 +17,7 @@ from shardwise.run import messages, policies
 from shardwise.run.commits import Commit
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.scheduler import Scheduler
+from shardwise.run.suspects import Suspects
 from shardwise.run.too_large import too_large
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class _Flight:
     task: messages.Task
     slot: int
     backup: bool = False
+    shares: int = 1
     outcome: Outcome | None = None
 
 
@@ -112,6 +114,10 @@ class Driver:
         Bytes of one share of a host's memory: what a worker may use.
     allowed : int, optional
         Bytes that the person allowed for all processes of a host together, for messages.
+    call_seconds : float or None
+        What one call of a function may take; enforced by workers.
+    suspects : Suspects or None
+        In quarantine mode: which rows kill workers.
     """
 
     engine: protocol.Engine
@@ -123,6 +129,8 @@ class Driver:
     allowed: int | None = None
     clock: Callable[[], float] = time.monotonic
     loans: Loans = field(default_factory=lambda: Loans("network"))
+    call_seconds: float | None = None
+    suspects: Suspects | None = None
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
     _dying: dict[int, list[int]] = field(default_factory=dict)  # discarded attempts that may still write, by slot
@@ -235,8 +243,9 @@ class _Round:
                 return [messages.SlotAdded(now, slot, host)]
             case protocol.SlotDown(slot, kind, reason, used):
                 self.driver._slots.pop(slot, None)
+                narrowing = self._narrowed(event)
                 self.driver.bury(slot)
-                return [messages.SlotLost(now, slot, kind, reason, used)]
+                return [messages.SlotLost(now, slot, kind, reason, used, narrowing)]
             case protocol.Finished(slot, raw):
                 return self._finished(now, slot, records.from_json(Outcome, raw))
         return []
@@ -256,6 +265,19 @@ class _Round:
         share, most = self.driver.memory, self.driver.budgets.shares
         shares = policies.shares_for(peak, share, most) if share and peak else 0
         return [messages.Succeeded(now, slot, outcome.attempt, shares)]
+
+    def _narrowed(self, down: protocol.SlotDown) -> bool:
+        """Whether a worker's death tells more about which rows kill."""
+        suspects = self.driver.suspects
+        lost = [(n, f) for n, f in self.flights.items() if f.slot == down.slot and f.outcome is None]
+        if suspects is None or not lost:
+            return False
+        attempt, flight = lost[0]
+        return suspects.note(flight.task, attempt, down, self._may_yet_fit(flight.task, flight.shares))
+
+    def _may_yet_fit(self, task: messages.Task, shares: int) -> bool:
+        """Whether a task that runs out of memory can be cut, or given more: then no row is to blame."""
+        return policies.middle(task.first, task.last, task.unit) is not None or shares < self.driver.budgets.shares
 
     # --- obeying ---------------------------------------------------------------------------------------------------
 
@@ -290,7 +312,7 @@ class _Round:
         if task.stage not in self.programs:
             self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans))
         self.attempts.add(start.attempt)
-        self.flights[start.attempt] = _Flight(task, start.slot, start.backup)
+        self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares)
         if start.backup:
             self.backups += 1
             driver.watcher.speculated(task)
@@ -307,6 +329,9 @@ class _Round:
             root=driver.ledger.url,
             threads=driver.threads,
             memory=None if driver.memory is None else policies.ceiling(driver.memory, start.shares),
+            suspects=() if driver.suspects is None else driver.suspects.of(task),
+            call_seconds=driver.call_seconds,
+            divisible=self._may_yet_fit(task, start.shares),
         )
         driver.engine.send(start.slot, records.to_json(spec).encode(), spec.memory)
 
@@ -329,7 +354,8 @@ class _Round:
             self.driver.ledger.note("speculation", counts)
 
     def _outputs(self, task: int) -> tuple[Output, ...]:
-        return tuple(output for part in self.graph.parts(task) for output in self.commits[part].outputs)
+        committed = (output for part in self.graph.parts(task) for output in self.commits[part].outputs)
+        return tuple(output for output in committed if output.name != QUARANTINE)
 
     # --- committing ------------------------------------------------------------------------------------------------
 

@@ -84,13 +84,15 @@ class SlotAdded:
 
 @dataclass(frozen=True, slots=True)
 class SlotLost:
-    """A worker is gone; ``kind`` and ``used`` as in ``engines.protocol.SlotDown``."""
+    """A worker is gone; ``kind`` and ``used`` as in ``engines.protocol.SlotDown``. ``narrowing``: it told more about
+    which rows kill workers, so that its task tries again at once and for free."""
 
     now: float
     slot: int
     kind: str
     reason: str
     used: int = 0
+    narrowing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,9 @@ def blame(lost: SlotLost, overdue: float | None) -> Failure:
         case "crash":
             message = f"the worker died ({where})"
             return Failure("crash", "WorkerError", message, "look at the logs of the task", code="E400")
+        case "timeout":
+            message = f"the attempt was killed ({where})"
+            return Failure("timeout", "WorkerError", message, "raise timeout, or use smaller batches", code="E400")
         case "memory":
             message = f"the worker ran out of memory ({where})"
             fix = "make batches smaller (batch_rows), or raise memory"

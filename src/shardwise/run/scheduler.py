@@ -198,6 +198,10 @@ class Scheduler:
         slot = self._slots.lose(event.slot)
         if slot is not None and slot.attempt is not None and (running := self._attempts.end(slot.attempt)):
             failure = policies.blame(event, self._budgets.seconds if slot.condemned else None)
+            if event.narrowing and self._verdict is None and not self._attempts.of(running.task):
+                self._tasks.move(self._tasks[running.task], Cause.NARROWED)
+                self._commands.append(Discard(running.attempt))
+                return
             self._come_to_nothing(running.task, running.attempt, failure, slot)
         elif slot is None or not slot.condemned:
             self._lose_in_vain(policies.blame(event, None))

@@ -38,6 +38,7 @@ class Cause(StrEnum):
     OUTLIVED = "one of two attempts failed"
     HALVED = "out of memory, cut in two"
     DROPPED = "the run is failing"
+    NARROWED = "died, and told which rows did it"
 
 
 BEGIN = State.WAITING
@@ -59,6 +60,7 @@ TABLE: dict[State, dict[Cause, State]] = {
         Cause.DOUBLED: State.RUNNING,
         Cause.OUTLIVED: State.RUNNING,
         Cause.HALVED: State.SPLIT,
+        Cause.NARROWED: State.READY,
     },
     State.COMMITTING: {
         Cause.COMMITTED: State.DONE,
