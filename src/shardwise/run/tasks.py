@@ -52,6 +52,7 @@ class Tasks:
         self.counts = dict.fromkeys(State, 0)
         self.ready: list[int] = []  # heap of ids
         self._nodes = {task.id: Node(task) for task in tasks}
+        self._next_id = max(self._nodes, default=-1) + 1
         _check(tasks, self._nodes)
         self.counts[BEGIN] = len(tasks)
         for node in self._nodes.values():
@@ -85,7 +86,8 @@ class Tasks:
         """Put two tasks, in order of position, in the place of one that runs or is the next; they claim ``shares``."""
         if node.state is State.READY:
             heappop(self.ready)
-        task, new = node.task, max(self._nodes) + 1
+        task, new = node.task, self._next_id
+        self._next_id += 2
         halves = replace(task, id=new, last=middle), replace(task, id=new + 1, first=middle)
         node.halves = tuple(Node(half, feeds=node.feeds, shares=shares) for half in halves)
         self.move(node, Cause.HALVED)
