@@ -53,7 +53,7 @@ class Scripted:
     def put(self, blob: bytes) -> str:
         return "program"
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         spec = records.from_json(TaskSpec, task)
         self.sent.append(spec)
         if event := self.fate(slot, spec):

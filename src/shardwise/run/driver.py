@@ -397,7 +397,7 @@ class _Round:
             attempt,
             flight.outcome.outputs,
             flight.outcome.metrics,
-            tuple(self.commits[need].key for need in task.needs),
+            tuple(self.commits[part].key for need in task.needs for part in self.graph.parts(need)),
         )
 
 
