@@ -27,6 +27,7 @@ class WarmWorkers:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._engine = LocalEngine()
+        self._driver: Driver | None = None
 
     def __enter__(self) -> WarmWorkers:
         self._engine.open(Want(self._workers, max(1, usable_cores() // self._workers), None))
@@ -50,8 +51,10 @@ class WarmWorkers:
         ledger = RunLedger(memory, "")
         try:
             graph, wanted = graph_of(work, end, choice, ledger)
-            driver = Driver(self._engine, ledger, Budgets(), ProgressWatcher(Progress("none")))
-            commits = driver.run(graph)
+            if self._driver is None:
+                self._driver = Driver(self._engine, ledger, Budgets(), ProgressWatcher(Progress("none")))
+            self._driver.ledger = ledger
+            commits = self._driver.run(graph)
             return list(answer(work, [commits[task] for task in wanted], ledger).load())
         finally:
             memory.close()
