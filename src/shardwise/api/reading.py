@@ -122,17 +122,14 @@ def read_csv(
 def read_ndjson(
     paths: Paths | Job,
     *,
-    encoding: str = "utf-8",
     schema: Any = None,
     batch_rows: int = BATCH_ROWS,
     storage_options: dict[str, Any] | None = None,
 ) -> Dataset:
-    """JSON, one object a line. Parameters as for ``read_csv``."""
+    """JSON, one object a line, in UTF-8. Parameters as for ``read_csv``."""
     from shardwise.data.text import read_ndjson as read
 
-    return _files(
-        read, paths, "ndjson", encoding=encoding, schema=schema, batch_rows=batch_rows, storage_options=storage_options
-    )
+    return _files(read, paths, "ndjson", schema=schema, batch_rows=batch_rows, storage_options=storage_options)
 
 
 def read_ipc(

@@ -107,7 +107,7 @@ _READ_OPTIONS = (
     click.option("--quote", metavar="C", help='CSV: around fields; none for no quoting. Default ".'),
     click.option("--null-value", multiple=True, metavar="TEXT", help="CSV: means null; may be given several times."),
     click.option("--decimal", type=click.Choice([".", ","]), help="CSV: the decimal mark."),
-    click.option("--encoding", metavar="NAME", help="CSV, NDJSON: cp932, latin-1 ... Default utf-8."),
+    click.option("--encoding", metavar="NAME", help="CSV: cp932, latin-1 ... Default utf-8."),
     click.option("--column", multiple=True, metavar="NAME=TYPE", help="CSV, NDJSON: type of a column, not inferred."),
 )
 

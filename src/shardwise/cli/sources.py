@@ -18,8 +18,8 @@ SUFFIXES = {
     "ipc": (".arrow", ".feather", ".ipc"),
     "npy": (".npy",),
 }
-_CSV_ONLY = ("delimiter", "header", "quote", "null_value", "decimal")
-_TEXT_ONLY = ("encoding", "column")
+_CSV_ONLY = ("delimiter", "header", "quote", "null_value", "decimal", "encoding")
+_TEXT_ONLY = ("column",)
 
 
 def open_sources(sources: Sequence[str], reading: ReadOptions, batch_rows: int | None) -> Dataset:
