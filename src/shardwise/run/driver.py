@@ -230,10 +230,7 @@ class _Round:
         if suspects is None or not lost:
             return False
         attempt, task = lost[0]
-        return suspects.note(task, attempt, down, self._is_divisible(task))
-
-    def _is_divisible(self, task: messages.Task) -> bool:
-        return task.last - task.first > 1
+        return suspects.note(task, attempt, down, divisible=False)
 
     # --- obeying ---------------------------------------------------------------------------------------------------
 
@@ -282,7 +279,6 @@ class _Round:
             memory=driver.memory,
             suspects=() if driver.suspects is None else driver.suspects.of(task),
             call_seconds=driver.call_seconds,
-            divisible=self._is_divisible(task),
         )
         driver.engine.send(slot, records.to_json(spec).encode())
 
