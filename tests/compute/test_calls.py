@@ -73,6 +73,12 @@ def test_each_call_and_each_return_winds_the_clock_anew() -> None:
             assert left() > 900
             calls.end()
             assert left() > 900
+            calls.watch(5.0)
+            assert left() > 50, "what loads before the first call is no call"
+            calls.begin(1, 0, 0, 0, 9, False)
+            assert left() <= 5
+            calls.end()
+            assert left() > 50
         finally:
             calls.watch(None)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -445,7 +445,13 @@ def test_a_death_outside_of_a_call_tells_none(killer: Driver) -> None:
 
 
 def test_a_call_that_takes_too_long_is_ended(killer: Driver) -> None:
-    ref = killer.put(hold_the_lock)
+    def hang(attempt: Attempt) -> None:
+        calls = attempt.quarantine.calls
+        assert calls is not None
+        calls.begin(attempt.spec.attempt, 0, 0, 0, 1, False)
+        hold_the_lock(attempt)
+
+    ref = killer.put(hang)
     slot = min(killer.up)
     spec = TaskSpec("run", "stage", 0, 1, ref, 0, 1, str(killer.directory / "1"), call_seconds=0.2)
     killer.engine.send(slot, records.to_json(spec).encode())

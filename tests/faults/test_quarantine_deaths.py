@@ -171,18 +171,6 @@ def test_five_time_outs_are_enough_for_a_batch() -> None:
     assert result.quarantine["message"][0].as_py().startswith("5 calls on rows of the batch ran out of time: ")
 
 
-def test_a_time_out_between_calls_is_the_tasks_affair() -> None:
-    class Slow:
-        def __init__(self) -> None:
-            time.sleep(1000)
-
-        def __call__(self, table: pa.Table) -> pa.Table:
-            return table
-
-    with pytest.raises(sw.errors.WorkerError, match="too long"):
-        data(20, 10).map(Slow).collect().run(**LOCAL, timeout=0.5, retries=0)
-
-
 def test_workers_that_others_kill_put_nothing_in_quarantine(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

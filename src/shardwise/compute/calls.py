@@ -13,6 +13,10 @@ SIZE = _LAYOUT.size
 """Bytes of the file that a worker and its starter share."""
 
 
+BETWEEN_SECONDS = 60.0
+"""What lies between two calls (loading the function, reading a batch) may take this long, or as long as a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class LostCall:
     """What a worker was doing as it died: rows [first, last) of a batch were in the function.
@@ -41,8 +45,7 @@ class Calls:
     Notes
     -----
     The clock is the kernel's (``SIGALRM``, whose default is to end the process), so that a function that never gives
-    the interpreter back is ended too. It begins anew with each call and each return: what is bounded is one call, or
-    what lies between two.
+    the interpreter back is ended too. It begins anew with each call and each return.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -54,7 +57,7 @@ class Calls:
     def watch(self, seconds: float | None) -> None:
         """Bound calls from now on; None: no longer."""
         self._seconds = seconds
-        self._wind()
+        self._wind(BETWEEN_SECONDS)
         if seconds is None:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
 
@@ -73,11 +76,11 @@ class Calls:
     def end(self) -> None:
         """The call returned, or raised."""
         self._page[:8] = bytes(8)
-        self._wind()
+        self._wind(BETWEEN_SECONDS)
 
-    def _wind(self) -> None:
+    def _wind(self, least: float = 0.0) -> None:
         if self._seconds is not None:
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, least))
 
 
 def last_call(descriptor: int, status: int) -> LostCall | None:
