@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,37 @@ def test_any_order_retries_and_a_resume_give_the_same_bytes(
     assert as_bytes(result) == expected
     assert first.faults + second.faults
     assert seed < 2 or first.order != sorted(first.order)
+
+
+class Ordered(sw.Aggregate[float]):
+    """A sum of floats, whose bits tell in which groups it was made."""
+
+    def zero(self) -> float:
+        return 0.0
+
+    def step(self, state: float, batch: pa.Table) -> float:
+        return state + float(np.sum(batch.column(0).to_numpy()))
+
+    def merge(self, a: float, b: float) -> float:
+        return a + b
+
+    def finish(self, state: float) -> float:
+        return state
+
+
+def _twice(x: float) -> Iterator[float]:
+    yield x
+    yield -x / 3
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_an_own_aggregate_of_items_sees_one_item_at_a_time(mapped: bool) -> None:
+    rng = np.random.default_rng(0)
+    ds = sw.from_items((rng.standard_normal(300) * 10.0 ** rng.integers(-9, 9, 300)).tolist())
+    job = (ds.map_items(_twice) if mapped else ds).aggregate(Ordered(), sw.count(), top=sw.max("value"))
+    plans = ({"shard_size": 1}, {"shard_size": 7}, {"shard_size": 300}, {"engine": "local:2", "shard_size": 50})
+    answers = [job.run(**{"engine": "inline", "progress": False, **plan}).to_pylist() for plan in plans]
+    assert answers == [answers[0]] * 4
 
 
 def test_a_part_is_reused_by_the_whole(data: str) -> None:

@@ -83,14 +83,14 @@ class Pipeline:
         operations, columns = relational.prune(self.operations, self.start, wanted)
         readable = self._readable(columns)
         stream = self._read(attempt, readable)
-        done = 0
+        done, gathers = 0, tail is None  # what a person wrote sees batches as they are, not as shards gather them
         if self.quarantine and (self.has_functions or tail is not None):
             begin, done = guarding.span(operations, tail is not None)
             guard = guarding.guard(self, operations[:begin], operations[begin:done], operations[done:], tail, attempt)
             stream = guarding.guarded(guard, self, stream, attempt, readable)
             tail = None
         for place, op in enumerate(operations[done:], done):
-            stream = self._step(op, operations[place:], stream, attempt, positions)
+            stream = self._step(op, operations[place:], stream, attempt, positions, gathers)
         if tail is not None:
             stream = map(tail, stream)
         if positions:
@@ -114,9 +114,15 @@ class Pipeline:
             yield batch
 
     def _step(
-        self, op: Operation, rest: tuple[Operation, ...], batches: Iterator[Batch], attempt: Attempt, positions: bool
+        self,
+        op: Operation,
+        rest: tuple[Operation, ...],
+        batches: Iterator[Batch],
+        attempt: Attempt,
+        positions: bool,
+        gathers: bool,
     ) -> Iterator[Batch]:
-        if isinstance(op, Tabulate) and not any(isinstance(o, (Map, MapItems, Sample)) for o in rest):
+        if gathers and isinstance(op, Tabulate) and not any(isinstance(o, (Map, MapItems, Sample)) for o in rest):
             return _tabulate_gathered(op, batches, positions)
         return (replace(batch, data=self.apply(op, batch, attempt)) for batch in batches)
 
