@@ -27,10 +27,11 @@ from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Finished, SlotDown, SlotUp, Want
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
-from shardwise.run.driver import Driver, Ledger
+from shardwise.run.driver import Driver
 from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.graph import Graph
 from shardwise.run.messages import Budgets, Task
+from shardwise.run.seams import Ledger
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

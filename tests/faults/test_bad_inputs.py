@@ -67,7 +67,7 @@ def test_mixed_schemas_are_found_before_work(place: Path, capsys: pytest.Capture
 def test_damage_within_a_parquet_file_keeps_what_was_committed(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shardwise.run.driver.GATHER_MOST", 1)
+    monkeypatch.setattr("shardwise.run.round.GATHER_MOST", 1)
     for number in range(3):
         parquet(place / "data" / f"{number}.parquet", 8000 + number)
     path = place / "data" / "2.parquet"

@@ -319,7 +319,7 @@ def test_a_lost_segment_of_a_random_run_mixes_nothing(
 ) -> None:
     """Parents of commits that the journal has lost are made again: nobody can tell what their children were."""
     monkeypatch.setattr("shardwise.plan.graphs.FAN_IN", 2)
-    monkeypatch.setattr("shardwise.run.driver.GATHER_MOST", 1)
+    monkeypatch.setattr("shardwise.run.round.GATHER_MOST", 1)
     log = tmp_path / "log"
     job = stamping(data, log).aggregate(stamps=Stamps())
     run(job, tmp_path)

@@ -52,7 +52,7 @@ def test_workers_of_their_own_meet_a_full_disk(data: Path) -> None:
 
 def test_how_much_is_needed_is_estimated(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty batches of about 8 kB: what is said to be needed is what they need."""
-    monkeypatch.setattr("shardwise.run.driver.GATHER_MOST", 1)
+    monkeypatch.setattr("shardwise.run.round.GATHER_MOST", 1)
     with small_disk(120_000) as place:
         status, said = here("write", data, place)
     assert status == 1

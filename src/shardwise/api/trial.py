@@ -24,13 +24,15 @@ from typing import TYPE_CHECKING, Any
 from shardwise.compute.execute import PickledProgram, execute
 from shardwise.compute.machine import usable_cores
 from shardwise.compute.operations import functions
+from shardwise.compute.packing import dump_program
 from shardwise.compute.task import Outcome, TaskSpec
 from shardwise.data.loans import Loans
 from shardwise.plan.choose import START_SECONDS, Choice
 from shardwise.plan.graphs import settle_graph, source_stage
 from shardwise.plan.shards import gaps
 from shardwise.run.commits import Commit
-from shardwise.run.driver import GATHER_SECONDS, dump_program, interrupted
+from shardwise.run.failures import interrupted
+from shardwise.run.round import GATHER_SECONDS
 
 if TYPE_CHECKING:
     from shardwise.api.runs import RunLedger

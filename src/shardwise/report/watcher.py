@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ProgressWatcher:
-    """A ``run.driver.Watcher`` that keeps count and shows it by ``Progress``.
+    """A ``run.seams.Watcher`` that keeps count and shows it by ``Progress``.
 
     Work is counted in ordinals for tasks that read the source, and as one for tasks that merge. Rows and bytes are
     those of the source.

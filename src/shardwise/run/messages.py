@@ -42,6 +42,11 @@ class Task:
     done: bool = False
     unit: int = 0
 
+    @property
+    def name(self) -> str:
+        """What a person sees of it: stage and ordinals."""
+        return f"{self.stage}-{self.first}-{self.last}"
+
 
 @dataclass(frozen=True, slots=True)
 class Budgets:

@@ -1,0 +1,265 @@
+"""One graph being carried out: hears what the engine says, asks the scheduler, obeys, commits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shardwise import records
+from shardwise.compute.packing import dump_program
+from shardwise.compute.task import QUARANTINE, Failure, Outcome, Output, TaskSpec
+from shardwise.engines import protocol
+from shardwise.errors import InDoubt, RunIsTaken, StorageError
+from shardwise.run import messages, policies
+from shardwise.run.commits import Commit
+from shardwise.run.failures import storage_failure
+from shardwise.run.interrupt import Interrupts
+from shardwise.run.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from shardwise.run.driver import Driver
+    from shardwise.run.graph import Graph
+
+GATHER_SECONDS = 0.1
+"""Commits wait this long for company: a group shares one fsync. Nothing waits when no attempt is under way."""
+
+GATHER_MOST = 512
+"""A group of commits is never larger."""
+
+PATIENCE_SECONDS = 0.25
+"""The loop looks at the keyboard and the clock at least this often."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """An attempt between Start and its end."""
+
+    task: messages.Task
+    slot: int
+    backup: bool = False
+    shares: int = 1
+    outcome: Outcome | None = None
+
+
+class Round:
+    """One graph being carried out."""
+
+    def __init__(self, driver: Driver, graph: Graph, scheduler: Scheduler, interrupts: Interrupts) -> None:
+        self.driver = driver
+        self.graph = graph
+        self.scheduler = scheduler
+        self.interrupts = interrupts
+        self.commits: dict[int, Commit] = dict(graph.done)
+        self.attempts: set[int] = set()
+        self.backups = self.backups_that_won = 0
+        self.programs: dict[str, str] = {}
+        self.flights: dict[int, _Flight] = {}
+        self.gathering: list[int] = []
+        self.gathering_since = 0.0
+        self.wake_at: float | None = None
+        self.stop: messages.Stop | None = None
+
+    def until_stop(self) -> messages.Stop:
+        """Loop until the scheduler says Stop."""
+        driver = self.driver
+        driver.watcher.started(self.graph, len(driver._slots))
+        now = driver.clock()
+        self._obey(self.scheduler.start(now))
+        events: list[messages.Event] = [messages.SlotAdded(now, s.slot, s.host) for s in driver._slots.values()]
+        while True:
+            self._obey(self.scheduler.handle(*events))
+            if self.stop is not None:
+                return self.stop
+            if self._commit_is_due():
+                events = self._commit()
+                continue
+            events = self._hear(driver.engine.wait(self._timeout()))
+
+    # --- hearing ---------------------------------------------------------------------------------------------------
+
+    def _timeout(self) -> float:
+        now = self.driver.clock()
+        due = [now + PATIENCE_SECONDS]
+        if self.wake_at is not None:
+            due.append(self.wake_at)
+        if self.gathering:
+            due.append(self.gathering_since + GATHER_SECONDS)
+        return max(0.0, min(due) - now)
+
+    def _hear(self, heard: Sequence[protocol.EngineEvent]) -> list[messages.Event]:
+        now = self.driver.clock()
+        events: list[messages.Event] = [e for event in heard for e in self._translate(now, event)]
+        if self.interrupts.take():
+            self.driver.watcher.draining(len(self.flights))
+            events.append(messages.Drain(now))
+        if self.wake_at is not None and now >= self.wake_at:
+            self.wake_at = None
+            events.append(messages.Tick(now))
+        self.driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), ())
+        return events
+
+    def _translate(self, now: float, event: protocol.EngineEvent) -> list[messages.Event]:
+        match event:
+            case protocol.SlotUp(slot, host):
+                self.driver._slots[slot] = event
+                return [messages.SlotAdded(now, slot, host)]
+            case protocol.SlotDown(slot, kind, reason, used):
+                self.driver._slots.pop(slot, None)
+                narrowing = self._narrowed(event)
+                self.driver.bury(slot)
+                return [messages.SlotLost(now, slot, kind, reason, used, narrowing)]
+            case protocol.Finished(slot, raw):
+                return self._finished(now, slot, records.from_json(Outcome, raw))
+        return []
+
+    def _finished(self, now: float, slot: int, outcome: Outcome) -> list[messages.Event]:
+        flight = self.flights.get(outcome.attempt)
+        if flight is None:  # an attempt of an earlier graph that was stopped
+            return []
+        if outcome.logs:
+            self.driver.ledger.append_logs(flight.task.name, outcome.attempt, outcome.logs)
+        peak = outcome.metrics.peak_memory
+        if outcome.failure is not None:
+            del self.flights[outcome.attempt]
+            failure = outcome.failure if outcome.failure.kind != "memory" else replace(outcome.failure, used=peak)
+            return [messages.Failed(now, slot, outcome.attempt, failure)]
+        flight.outcome = outcome
+        share, most = self.driver.memory, self.driver.budgets.shares
+        shares = policies.shares_for(peak, share, most) if share and peak else 0
+        return [messages.Succeeded(now, slot, outcome.attempt, shares)]
+
+    def _narrowed(self, down: protocol.SlotDown) -> bool:
+        """Whether a worker's death tells more about which rows kill."""
+        suspects = self.driver.suspects
+        lost = [(n, f) for n, f in self.flights.items() if f.slot == down.slot and f.outcome is None]
+        if suspects is None or not lost:
+            return False
+        attempt, flight = lost[0]
+        return suspects.note(flight.task, attempt, down, self._may_yet_fit(flight.task, flight.shares))
+
+    def _may_yet_fit(self, task: messages.Task, shares: int) -> bool:
+        """Whether a task that runs out of memory can be cut, or given more: then no row is to blame."""
+        return policies.middle(task.first, task.last, task.unit) is not None or shares < self.driver.budgets.shares
+
+    # --- obeying ---------------------------------------------------------------------------------------------------
+
+    def _obey(self, commands: Sequence[messages.Command]) -> None:
+        for command in commands:
+            match command:
+                case messages.Start():
+                    self._start(self.graph.tasks[command.task], command)
+                case messages.Kill(slot, _):
+                    self.driver.engine.kill(slot)
+                case messages.Commit(_, attempt):
+                    if not self.gathering:
+                        self.gathering_since = self.driver.clock()
+                    self.gathering.append(attempt)
+                case messages.Discard(attempt):
+                    self._discard(attempt)
+                case messages.Retry(task, attempt, failure):
+                    self.flights.pop(attempt, None)
+                    self.driver.watcher.retried(self.graph.tasks[task], failure)
+                    self.driver.ledger.note("retry", {"task": self.graph.tasks[task].name, **records.plain(failure)})
+                case messages.Split(task, halves, failure):
+                    self.graph.split(task, halves)
+                    self._note_split(self.graph.tasks[task], halves, failure)
+                case messages.Wake(at):
+                    self.wake_at = at
+                case messages.Stop():
+                    self.stop = command
+
+    def _start(self, task: messages.Task, start: messages.Start) -> None:
+        driver = self.driver
+        stage = self.graph.stages[task.stage]
+        if task.stage not in self.programs:
+            self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans))
+        self.attempts.add(start.attempt)
+        self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares)
+        if start.backup:
+            self.backups += 1
+            driver.watcher.speculated(task)
+        spec = TaskSpec(
+            run=driver.ledger.id,
+            stage=task.stage,
+            task=task.id,
+            attempt=start.attempt,
+            program=self.programs[task.stage],
+            first=task.first,
+            last=task.last,
+            directory=driver.ledger.attempt_directory(start.attempt, stage.output or None),
+            inputs=tuple(itertools.chain.from_iterable(self._outputs(need) for need in task.needs)),
+            root=driver.ledger.url,
+            threads=driver.threads,
+            memory=None if driver.memory is None else policies.ceiling(driver.memory, start.shares),
+            suspects=() if driver.suspects is None else driver.suspects.of(task),
+            call_seconds=driver.call_seconds,
+            divisible=self._may_yet_fit(task, start.shares),
+        )
+        driver.engine.send(start.slot, records.to_json(spec).encode(), spec.memory)
+
+    def _discard(self, attempt: int) -> None:
+        """Delete what an attempt wrote; again when its worker has ended, if that may still be writing."""
+        flight = self.flights.pop(attempt, None)
+        self.driver.ledger.discard(attempt)
+        if flight is not None and flight.outcome is None and flight.slot in self.driver._slots:
+            self.driver._dying.setdefault(flight.slot, []).append(attempt)
+
+    def _note_split(self, task: messages.Task, halves: Sequence[messages.Task], failure: Failure) -> None:
+        self.driver.watcher.split(task, halves, failure)
+        into = [half.name for half in halves]
+        self.driver.ledger.note("split", {"task": task.name, "into": into, **records.plain(failure)})
+
+    def note_backups(self) -> None:
+        """Keep how many second attempts were started beside slow ones, and how many of them were faster."""
+        if self.backups:
+            counts: dict[str, object] = {"started": self.backups, "won": self.backups_that_won}
+            self.driver.ledger.note("speculation", counts)
+
+    def _outputs(self, task: int) -> tuple[Output, ...]:
+        committed = (output for part in self.graph.parts(task) for output in self.commits[part].outputs)
+        return tuple(output for output in committed if output.name != QUARANTINE)
+
+    # --- committing ------------------------------------------------------------------------------------------------
+
+    def _commit_is_due(self) -> bool:
+        if not self.gathering:
+            return False
+        waited = self.driver.clock() - self.gathering_since
+        alone = all(flight.outcome is not None for flight in self.flights.values())
+        return alone or waited >= GATHER_SECONDS or len(self.gathering) >= GATHER_MOST
+
+    def _commit(self) -> list[messages.Event]:
+        group, self.gathering = self.gathering, []
+        commits = [self._record(attempt) for attempt in group]
+        driver = self.driver
+        try:
+            lasting = driver.ledger.commit(commits)
+        except (RunIsTaken, InDoubt):
+            raise
+        except (StorageError, OSError) as error:
+            failure = storage_failure(error)
+            now = driver.clock()
+            return [messages.CommitFailed(now, attempt, failure) for attempt in group]
+        for commit in lasting:
+            flight = self.flights.pop(commit.attempt)
+            self.commits[flight.task.id] = commit
+            self.backups_that_won += flight.backup
+        now = driver.clock()
+        driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), lasting)
+        return [messages.Committed(now, attempt) for attempt in group]
+
+    def _record(self, attempt: int) -> Commit:
+        flight = self.flights[attempt]
+        assert flight.outcome is not None
+        task = flight.task
+        return Commit(
+            self.graph.journal_name(task),
+            task.first,
+            task.last,
+            attempt,
+            flight.outcome.outputs,
+            flight.outcome.metrics,
+            tuple(self.commits[part].key for need in task.needs for part in self.graph.parts(need)),
+        )
