@@ -288,8 +288,8 @@ BUGS = (
     Bug(
         "a name is given to half a file",
         "storage/local.py",
-        "            temporary = _write_beside(path, data)\n            try:\n                disk.rename(temporary, path)\n",
-        "            temporary = path\n            path.write_bytes(data)\n            try:\n                pass\n",
+        "            try:\n                disk.rename(temporary, path)\n",
+        "            try:\n                path.write_bytes(data)\n                disk.unlink(temporary)\n",
         STORES,
     ),
     # --- engine and worker -----------------------------------------------------------------------------------------
