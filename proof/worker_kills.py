@@ -99,6 +99,12 @@ class Silent:
         """Count."""
         self.retries.append(failure)
 
+    def split(self, task: Task, halves: Sequence[Task], failure: Failure) -> None:
+        """Nothing."""
+
+    def speculated(self, task: Task) -> None:
+        """Nothing."""
+
     def draining(self, running: int) -> None:
         """Nothing."""
 
@@ -114,11 +120,11 @@ class Seen(LocalEngine):
         self.down: dict[int, tuple[float, str, str]] = {}
         self.half_sent = self.finished = 0
 
-    def send(self, slot: int, task: bytes) -> None:
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Send and count."""
         self.sent += 1
         self.busy[slot] = time.monotonic()
-        super().send(slot, task)
+        super().send(slot, task, memory)
 
     def wait(self, timeout: float | None) -> list[EngineEvent]:
         """Wait and note."""
@@ -221,7 +227,7 @@ def carry_out(engine: Seen, ledger: Ledger, program: Any, tasks: int) -> tuple[d
     for number in range(tasks):
         graph.task("work", number, number + 1)
     watcher = Silent()
-    budgets = Budgets(crash=1000)
+    budgets = Budgets(crash=1000, speculate=False)
     driver = Driver(engine, ledger, budgets, watcher)
     return driver.run(graph), watcher
 

@@ -221,10 +221,12 @@ def test_the_connection_is_set_up_as_the_task_says(tmp_path: Path) -> None:
     for number, (threads, memory) in enumerate([(1, None), (3, 512 << 20), (2, None)]):
         directory = str(tmp_path / str(number))
         done(TaskSpec("r", "s", 0, number, "ref", 0, 1, directory, threads=threads, memory=memory), look)
-    default = seen[0][1]
+    default, bounded = seen[0][1], seen[1][1]
+    assert bounded.endswith(" MiB")  # less than the worker's memory, of which the interpreter needs a part
+    assert 200 < float(bounded.split()[0]) < 512
     assert seen == [
         (1, default, "UTC", str(tmp_path / "0" / "_spill"), False),
-        (3, "512.0 MiB", "UTC", str(tmp_path / "1" / "_spill"), False),
+        (3, bounded, "UTC", str(tmp_path / "1" / "_spill"), False),
         (2, default, "UTC", str(tmp_path / "2" / "_spill"), False),
     ]
 

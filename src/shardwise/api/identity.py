@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from shardwise._version import __version__
@@ -44,8 +45,11 @@ def content_document(source: Source) -> dict[str, Any]:
     """Identity of data in memory by a digest of all of it, for runs that are kept all the same."""
     import cloudpickle
 
+    from shardwise.data.memory import FrameSource
     from shardwise.storage import digest
 
+    if isinstance(source, FrameSource):
+        source = replace(source, token="")  # drawn anew for each object
     return {"memory": digest(cloudpickle.dumps(source))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class _MemorySource(BaseSource):
 
     def _state(self, lent: loans.Loans | None) -> dict[str, Any]:
         """What travels; the data in a file of ``lent`` where there is one."""
-        return dict(self.__dict__)
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class FrameSource(_MemorySource):
         with pa.ipc.new_stream(sink, self.table.schema) as stream:
             stream.write_table(self.table)
         data = sink.getvalue()
-        return {**self.__dict__, "table": data.to_pybytes() if lent is None else lent.file(self, data)}
+        return {**super()._state(lent), "table": data.to_pybytes() if lent is None else lent.file(self, data)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class ArraySource(_MemorySource):
         if lent is None:
             return super()._state(lent)
         array = np.ascontiguousarray(self.array)
-        return {**self.__dict__, "array": (lent.file(self, array.reshape(-1)), array.dtype, array.shape)}
+        return {**super()._state(lent), "array": (lent.file(self, array.reshape(-1)), array.dtype, array.shape)}
 
 
 def _revive(kind: type[_MemorySource], state: dict[str, Any]) -> _MemorySource:

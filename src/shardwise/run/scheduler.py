@@ -75,7 +75,7 @@ class Scheduler:
     --------
     >>> scheduler = Scheduler([Task(0, "map", 0, 8)], Budgets())
     >>> scheduler.handle(SlotAdded(now=0.0, slot=5, host="here"))
-    [Start(task=0, attempt=0, slot=5)]
+    [Start(task=0, attempt=0, slot=5, shares=1, backup=False)]
     >>> scheduler.handle(Succeeded(now=1.0, slot=5, attempt=0))
     [Commit(task=0, attempt=0)]
     >>> scheduler.handle(Committed(now=1.1, attempt=0))
