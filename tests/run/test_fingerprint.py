@@ -19,7 +19,9 @@ import pyarrow as pa
 import pytest
 
 import shardwise.errors
-from shardwise.run.fingerprint import describe_code, difference, fingerprint, unknown
+from shardwise.run.code import describe_code
+from shardwise.run.difference import difference
+from shardwise.run.fingerprint import fingerprint, unknown
 
 BASE = """
     import math
@@ -221,7 +223,7 @@ SCRIPT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import job
-from shardwise.run.fingerprint import describe_code
+from shardwise.run.code import describe_code
 print(json.dumps([describe_code(job.clean), describe_code(job.Model(3)), describe_code(job.uses)]))
 """
 

@@ -10,7 +10,6 @@ from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.operations import Filter, Map, MapItems, Operation, Sample, Select, Tabulate, WithColumns
 from shardwise.data.source import Source
 from shardwise.plan.work import AggregateTo, CollectTo, DescribeTo, Target, Work, WriteTo
-from shardwise.run.fingerprint import describe_code
 
 
 def job_document(work: Work, title: str, source: dict[str, Any] | None = None) -> dict[str, Any] | None:
@@ -37,7 +36,7 @@ def source_document(source: Source) -> dict[str, Any] | None:
     identity = source.identity()
     function = getattr(source, "function", None)
     if identity is not None and function is not None:
-        identity = {**identity, "function": describe_code(function)}
+        identity = {**identity, "function": _code(function)}
     return identity
 
 
@@ -64,11 +63,17 @@ def _operation(op: Operation) -> dict[str, Any]:
         case Sample(fraction, seed):
             return {"sample": fraction, "seed": seed}
         case Map(function, schema):
-            return {"map": describe_code(function.call), "schema": None if schema is None else str(schema)}
+            return {"map": _code(function.call), "schema": None if schema is None else str(schema)}
         case MapItems(function):
-            return {"map_items": describe_code(function.call)}
+            return {"map_items": _code(function.call)}
         case Tabulate():
             return {"tabulate": True}
+
+
+def _code(made: Any) -> dict[str, Any]:
+    from shardwise.run.code import describe_code  # here, as jobs without functions need none of it
+
+    return describe_code(made)
 
 
 def _target(target: Target, part_batches: int) -> dict[str, Any]:
@@ -86,4 +91,4 @@ def _target(target: Target, part_batches: int) -> dict[str, Any]:
 def _aggregate(aggregate: Any) -> Any:
     if isinstance(aggregate, Builtin):
         return aggregate.identity()
-    return {"class": describe_code(type(aggregate)), "state": describe_code(aggregate)}
+    return {"class": _code(type(aggregate)), "state": _code(aggregate)}

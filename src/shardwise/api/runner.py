@@ -15,7 +15,6 @@ from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failu
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
-from shardwise.api.trial import Trial
 from shardwise.compute.programs.settle import settled_operations
 from shardwise.data.loans import Loans, Reach
 from shardwise.engines.protocol import Want
@@ -35,6 +34,7 @@ from shardwise.run.suspects import Suspects
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
+    from shardwise.api.trial import Trial
     from shardwise.run.graph import Graph
 
 
@@ -71,18 +71,20 @@ class _Run:
             progress.message(f"{loss}: made again")
         watcher = ProgressWatcher(progress)
         guarded = self.work.guarded
-        trial = Trial(self.ledger, choice, self.options.timeout is not None)
-        watcher.ours = trial.attempts
-        totals = _Totals(trial.attempts)
+        trial = self._trial(choice)
+        watcher.ours = set() if trial is None else trial.attempts
+        totals = _Totals(watcher.ours)
         with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher, guarded)) as lender:
             carry_out = totals.counting(lender.carry_out)
             try:
                 keeper.check()
                 if not self.work.settled:
-                    trial.settle(self.work, end)
+                    if trial is not None:
+                        trial.settle(self.work, end)
                     self._settle(end, carry_out)
                 self.ledger.begin(self.work)
-                lender.choice = choice = trial.decide(self.work, end)
+                if trial is not None:
+                    lender.choice = choice = trial.decide(self.work, end)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
                 self._finish(made, end)
@@ -111,6 +113,13 @@ class _Run:
         return Result(
             made.load, info, files=made.files, rows=made.rows, quarantine=joined(keeper.table(), self.work.earlier)
         )
+
+    def _trial(self, choice: Choice) -> Trial | None:
+        if not choice.undecided:
+            return None
+        from shardwise.api.trial import Trial
+
+        return Trial(self.ledger, choice, self.options.timeout is not None)
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
         pipeline = self.work.pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,16 @@ class ParquetSource(BaseSource):
         }
 
     def float_bounds(self, column: str) -> tuple[float, float] | None:
-        """Find (min, max) from the statistics of all row groups, NaN left out; reads the footers again."""
+        """Find (min, max) from the statistics of all row groups, NaN left out; reads the footers again, once."""
+        if column not in self._bounds:
+            self._bounds[column] = self._find_bounds(column)
+        return self._bounds[column]
+
+    @cached_property
+    def _bounds(self) -> dict[str, tuple[float, float] | None]:
+        return {}
+
+    def _find_bounds(self, column: str) -> tuple[float, float] | None:
         if column not in self.schema.names or not pa.types.is_floating(self.schema.field(column).type):
             return None
         with ThreadPoolExecutor(FOOTER_THREADS) as threads:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shardwise.run.code import describe_code
-from shardwise.run.difference import difference
 from shardwise.storage.digests import digest
-
-__all__ = ["describe_code", "difference", "fingerprint", "unknown"]
 
 
 def fingerprint(document: dict[str, Any]) -> str:
@@ -26,7 +22,7 @@ def fingerprint(document: dict[str, Any]) -> str:
 def unknown(document: Any) -> list[str]:
     """What in a job cannot be compared (an open file, a lock, a connection that a function captures).
 
-    Such a job has no cache: nothing could say that a later job is the same. ``describe_code`` lists it under
+    Such a job has no cache: nothing could say that a later job is the same. ``run.code.describe_code`` lists it under
     ``"unknown"``, at whatever depth of the document.
     """
     if isinstance(document, dict):

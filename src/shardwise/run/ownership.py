@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from shardwise.errors import DifferentJob, UsageError
-from shardwise.run.difference import difference
 from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.journal import FIRST
 from shardwise.run.lock import NAME as LOCK
@@ -19,6 +18,8 @@ _FIX = "pass --restart to begin anew, or choose another --run-dir"
 def check_same_job(url: str, old: dict[str, Any], new: dict[str, Any], has_commits: bool) -> None:
     """Raise DifferentJob, with what differs, unless a run directory is this job's beyond doubt."""
     if fingerprint(new) != fingerprint(old):
+        from shardwise.run.difference import difference
+
         differs = "\n".join(f"  - {line}" for line in difference(old, new))
         raise DifferentJob(f"{url} belongs to another job:\n{differs}", _FIX)
     if unknown(new) and has_commits:
