@@ -25,6 +25,13 @@ def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.usable_cores() >= 1
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else this machine does now, nothing takes too long to be tried here."""
+    monkeypatch.setattr(trial, "FIRST_SECONDS", 60.0)
+    monkeypatch.setattr(trial, "START_SECONDS", 600.0)
+
+
 def _pid(item: Any) -> int:
     return os.getpid()
 
@@ -43,6 +50,7 @@ def _stuck_then_pid(item: int) -> int:
     return os.getpid()
 
 
+@pytest.mark.usefixtures("patient")
 def test_cheap_functions_stay_in_this_process() -> None:
     result = sw.from_items(range(ITEMS)).map_items(_pid).collect().run()
     assert set(result.to_list()) == {os.getpid()}
@@ -105,6 +113,7 @@ def test_a_failure_is_told_as_ever() -> None:
         sw.from_items([0, 1, 2]).map_items(fail).collect().run(retries=0, progress="none")
 
 
+@pytest.mark.usefixtures("patient")
 def test_writing_and_aggregating_are_tried_too(tmp_path: Path) -> None:
     def double(batch: np.ndarray) -> np.ndarray:
         assert os.getpid() == parent
@@ -129,6 +138,7 @@ def test_the_answer_is_the_same_wherever_it_was_made(tmp_path: Path) -> None:
     assert job.run().to_list() == job.run(engine="local:2").to_list() == job.run(engine="inline").to_list()
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_was_tried_is_committed(tmp_path: Path) -> None:
     path = str(tmp_path / "run")
     job = sw.from_items(list(range(50))).map_items(_pid).collect()
