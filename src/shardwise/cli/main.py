@@ -72,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         # What the terminal cannot show is escaped rather than a reason to stop.
-        with contextlib.suppress(AttributeError, ValueError):
+        with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     typed = sys.argv[1:] if args is None else list(args)
     TYPED.set(Typed(tuple(typed), str(Path.cwd())))
