@@ -164,15 +164,11 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
     if document is None:
         document = _by_content(work, title)
     fresh = options.restart or bool(unknown(document) and options.run_dir is None)
-    url = options.run_dir or _default_place(document)
+    url = options.run_dir or cache.cached_run(document)
     with RunDirectory.open(url, document, restart=fresh) as directory:
         yield RunLedger(directory, directory.url, options.run_dir is not None)
     if options.run_dir is None:
         cache.prune_now_and_then(keep=[directory.id])
-
-
-def _default_place(document: dict[str, Any]) -> str:
-    return str(cache.runs_directory() / fingerprint(document)[:12])
 
 
 def _by_content(work: Work, title: str) -> dict[str, Any]:
@@ -183,7 +179,7 @@ def _by_content(work: Work, title: str) -> dict[str, Any]:
 def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """What is committed already, without taking or writing anything."""
     document = job_document(work, title)
-    url = options.run_dir or ("" if document is None else _default_place(document))
+    url = options.run_dir or ("" if document is None else cache.cached_run(document))
     nothing = EphemeralLedger()
     if not url or options.restart:
         yield RunLedger(nothing, url)

@@ -21,6 +21,7 @@ _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]*(::|://)")
 _MAGIC = re.compile(r"[*?\[]")
 _SHOWN = 5
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")
+"""What file systems call the time of the last change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +256,7 @@ def _remote(url: str, suffixes: Sequence[str], options: Options) -> list[FileInf
 def _remote_info(file_system: Any, info: dict[str, Any]) -> FileInfo:
     url = file_system.unstrip_protocol(info["name"])
     etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
-    changed = next(
-        (info[k] for k in ("mtime", "LastModified", "last_modified", "updated", "created") if k in info), None
-    )
+    changed = next((info[k] for k in _CHANGED if k in info), None)
     return FileInfo(url, int(info["size"] or 0), _nanoseconds(changed), str(etag) if etag else None)
 
 

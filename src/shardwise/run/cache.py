@@ -12,7 +12,7 @@ from typing import Any
 
 from shardwise.errors import RunIsTaken, ShardwiseError, UsageError
 from shardwise.run.directory import RunDirectory
-from shardwise.run.fingerprint import fingerprint, unknown
+from shardwise.run.fingerprint import fingerprint
 from shardwise.run.lock import Lock
 from shardwise.run.view import RunView
 from shardwise.storage import LocalStore
@@ -60,10 +60,8 @@ def runs_directory() -> Path:
     return cache_directory() / "runs"
 
 
-def cached_run(job: dict[str, Any]) -> str | None:
-    """Where the run of a job belongs in the cache; None if the job has values that cannot be compared."""
-    if unknown(job):
-        return None
+def cached_run(job: dict[str, Any]) -> str:
+    """Where the run of a job belongs in the cache."""
     return str(runs_directory() / fingerprint(job)[:12])
 
 

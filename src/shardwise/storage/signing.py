@@ -57,11 +57,6 @@ def _make_key(place: Path) -> None:
         os.umask(before)
 
 
-def derived_key(purpose: str, key: bytes | None = None) -> bytes:
-    """A key for one purpose (a run's id, say), which may be given to workers: it does not tell the user's key."""
-    return hmac.digest(key or user_key(), purpose.encode(), hashlib.sha256)
-
-
 def sign(data: bytes, key: bytes | None = None) -> bytes:
     """Return ``data`` with a signature before it.
 
