@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import shardwise as sw
-from shardwise.compute import itemstore
+from shardwise.storage import signing
 from shardwise.compute.task import Output
 from shardwise.errors import ShardwiseError, StorageError
 from shardwise.run.commits import Commit, to_plain
@@ -182,7 +182,7 @@ def test_a_pickle_of_somebody_else_is_never_loaded(signature: str, tmp_path: Pat
     mark = tmp_path / "trapped"
     evil = pickle.dumps([Trap(mark)])
     if signature == "wrong key":
-        evil = itemstore.sign(evil, b"k" * 32)
+        evil = signing.sign(evil, b"k" * 32)
     job = sw.from_items([1, 2, 3]).map_items(total).collect()
     run = tmp_path / "run"
     job.run(run_dir=str(run), engine="inline", progress="none")
