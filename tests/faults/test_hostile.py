@@ -14,14 +14,13 @@ import pyarrow as pa
 import pytest
 
 import shardwise as sw
-from shardwise.storage import signing
 from shardwise.compute.task import Output
 from shardwise.errors import ShardwiseError, StorageError
 from shardwise.run.commits import Commit, to_plain
 from shardwise.run.directory import RunDirectory
 from shardwise.run.history import committed_line
 from shardwise.run.journal import Journal, Line
-from shardwise.storage import LocalStore, digest
+from shardwise.storage import LocalStore, digest, signing
 
 JOB = {"job": 1}
 EVIL = [

@@ -30,9 +30,8 @@ from shardwise.data.loans import Loans
 from shardwise.plan.choose import START_SECONDS, Choice
 from shardwise.plan.graphs import settle_graph, source_stage
 from shardwise.plan.shards import gaps
-from shardwise.run.commits import Commit
+from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import interrupted
-from shardwise.run.round import GATHER_SECONDS
 
 if TYPE_CHECKING:
     from shardwise.api.runs import RunLedger

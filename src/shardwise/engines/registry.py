@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from shardwise.engines.protocol import Engine
 from shardwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from shardwise.engines.protocol import Engine
 
 GROUP = "shardwise.engines"
 """Entry points of this group are engines of other packages: functions of the arguments in a URL."""

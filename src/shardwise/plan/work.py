@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shardwise.compute.aggregation import Aggregation
 from shardwise.compute.pipeline import Pipeline
-from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
+
+if TYPE_CHECKING:
+    from shardwise.compute.aggregation import Aggregation
+
+PART_BATCHES = 8
+"""Batches of tables and arrays in an output file (about a million rows)."""
+
+PART_ITEMS = 32
+"""Items in an output file."""
 
 
 @dataclass(frozen=True, slots=True)
