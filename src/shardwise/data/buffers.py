@@ -47,6 +47,11 @@ def from_numbers(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return from_numpy(np.array(filled, _NUMPY[kind]), valid)
 
 
+def from_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Make an Arrow array of Python values of any type; None is null."""
+    return from_numbers(values, kind) if kind in _NUMPY else pa.array(values, kind)
+
+
 def to_numpy(column: pa.Array | pa.ChunkedArray, null: float = 0) -> npt.NDArray[Any]:
     """Give the numbers of a column, with ``null`` in place of nulls; read-only where nothing had to be copied.
 

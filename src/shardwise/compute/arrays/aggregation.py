@@ -20,6 +20,7 @@ from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.arrays.ingredients import INGREDIENTS
 from shardwise.compute.arrays.lanes import Array
 from shardwise.compute.arrays.results import FUNCTIONS, Column
+from shardwise.data.buffers import from_numpy, from_values
 from shardwise.data.source import Batch
 from shardwise.errors import InputError, UsageError
 
@@ -200,10 +201,12 @@ class ArrayAggregation:
         function = FUNCTIONS[asked.function]
         kind = function.kind(dtype, asked)
         if not function.needs:
-            return pa.array([function.value(Column("", dtype, state["rows"], {}), asked)], kind)
+            return from_values([function.value(Column("", dtype, state["rows"], {}), asked)], kind)
         name = asked.columns[0]
         values = [self._value(state, asked, dtype, column) for column in self._columns_of(name)]
-        return pa.array([values], pa.list_(kind)) if name == ALL else pa.array(values, kind)
+        made = from_values(values, kind)
+        edges = from_numpy(np.array([0, len(made)], np.int32))
+        return pa.ListArray.from_arrays(edges, made) if name == ALL else made
 
     def _value(self, state: ArrayState, asked: Builtin, dtype: np.dtype[Any], column: int) -> Any:
         if not state["rows"]:
