@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shardwise.api.runs import RunLedger
-from shardwise.compute.programs import collect
 from shardwise.compute.task import QUARANTINE, Output
 from shardwise.data.kinds import is_table
 from shardwise.plan.work import CollectTo, DescribeTo, Work, WriteTo
@@ -61,6 +60,8 @@ def _table(data: bytes | memoryview) -> pa.Table:
 
 
 def _collected(work: Work, commits: Sequence[Commit], ledger: RunLedger) -> Any:
+    from shardwise.compute.programs import collect  # here, as other jobs do not need it
+
     outputs = _outputs(commits)
     parts = [collect.decode(output.name, ledger.read(output)) for output in outputs if output.rows or len(outputs) == 1]
     if not parts or (isinstance(parts[0], list) and not any(parts) and len(outputs) == 1):

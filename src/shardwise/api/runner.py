@@ -15,6 +15,7 @@ from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failu
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
+from shardwise.compute.connection import open_early
 from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
@@ -68,7 +69,8 @@ class _Run:
         trial = self._trial(choice)
         watcher.ours = set() if trial is None else trial.attempts
         totals = _Totals(watcher.ours)
-        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher, guarded)) as lender:
+        lender = _Lender(choice, self.options, self.ledger, watcher, guarded, self.work.is_native)
+        with contextlib.closing(lender):
             carry_out = totals.counting(lender.carry_out)
             try:
                 keeper.check()
@@ -196,9 +198,16 @@ class _Lender:
     """An engine and its driver, opened when a graph has something to do."""
 
     def __init__(
-        self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher, guarded: bool
+        self,
+        choice: Choice,
+        options: Options,
+        ledger: RunLedger,
+        watcher: ProgressWatcher,
+        guarded: bool,
+        native: bool,
     ) -> None:
         self.choice = choice
+        self._native = native
         self._guarded = guarded
         self._options = options
         self._ledger = ledger
@@ -214,6 +223,8 @@ class _Lender:
         return self._driver.run(graph)
 
     def _open(self) -> Driver:
+        if self._native and self.choice.engine == "inline":
+            open_early()
         from shardwise.data.loans import Loans  # all here, as a run that a trial or an earlier one did needs none
         from shardwise.engines.protocol import Want
         from shardwise.engines.registry import make_engine

@@ -76,6 +76,11 @@ class Work:
         return self.pipeline.has_functions or not all(isinstance(a, Builtin) for _, a in aggregates)
 
     @property
+    def is_native(self) -> bool:
+        """Whether all of it is DuckDB's work: aggregates of tables, and no code that a person wrote."""
+        return self.pipeline.relational and self.target.needs_schema and not self.runs_functions
+
+    @property
     def rows(self) -> int | None:
         """Rows of the source, where all of its files say so without being read."""
         known = [fragment.rows for fragment in self.pipeline.source.fragments]
