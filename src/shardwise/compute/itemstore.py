@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from shardwise.data.buffers import from_array, from_values, to_numpy
 from shardwise.errors import FunctionError
 from shardwise.storage.signing import sign, verify
 
@@ -108,11 +109,11 @@ def _array(values: list[Any]) -> tuple[pa.Array, str] | None:
         array = np.array(values)
         if array.dtype != kind or array.dtype.kind not in "biuf" or array.dtype == np.longdouble:
             return None
-        return pa.array(array), f"numpy:{array.dtype.name}"
+        return from_array(array), f"numpy:{array.dtype.name}"
     if kind not in _ARROW:
         return None
     try:
-        return pa.array(values, _ARROW[kind]), "python"
+        return from_values(values, _ARROW[kind]), "python"
     except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):  # beyond 64 bits, lone surrogates
         return None
 
@@ -121,7 +122,9 @@ def from_columns(table: pa.Table) -> list[Any]:
     """Items from their columns."""
     layout = json.loads(table.schema.metadata[_LAYOUT])
     columns = [
-        list(column.to_numpy()) if kind.startswith("numpy:") else column.to_pylist()
+        column.to_pylist()
+        if kind == "python"
+        else list(column.to_numpy() if kind == "numpy:bool" else to_numpy(column))
         for column, kind in zip(table.columns, layout["kinds"])
     ]
     if layout["layout"] == "scalar":
@@ -130,3 +133,9 @@ def from_columns(table: pa.Table) -> list[Any]:
         return list(zip(*columns))
     names = table.column_names
     return [dict(zip(names, row)) for row in zip(*columns)]
+
+
+def _values(column: pa.ChunkedArray, kind: str) -> list[Any]:
+    if kind == "python":
+        return list(column.to_pylist())
+    return list(column.to_numpy() if column.type == pa.bool_() else to_numpy(column))

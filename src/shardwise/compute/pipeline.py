@@ -15,6 +15,7 @@ from shardwise.compute.convert import items_to_table, receive, store, to_table
 from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
 from shardwise.compute.program import Attempt
 from shardwise.compute.shape import Shape, conform, merge_shapes, shape_of, through
+from shardwise.data.buffers import from_array, from_values
 from shardwise.data.source import POSITION, Batch, Source
 from shardwise.errors import FunctionError
 
@@ -191,7 +192,7 @@ def _has_position(batch: Batch) -> bool:
 def _positioned(batch: Batch) -> pa.Table:
     table = to_table(batch.data)
     rows = np.arange(table.num_rows, dtype=np.int64) + batch.position()
-    return table.append_column(POSITION, pa.array(rows))
+    return table.append_column(POSITION, from_array(rows))
 
 
 def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
@@ -199,7 +200,7 @@ def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
 
     keep = position_fraction(seed, np.arange(len(batch.data), dtype=np.int64) + batch.position()) < fraction
     if isinstance(batch.data, pa.Table):
-        return batch.data.filter(pa.array(keep))
+        return batch.data.filter(from_array(keep))
     if isinstance(batch.data, np.ndarray):
         return batch.data[keep]
     return [item for item, kept in zip(batch.data, keep.tolist()) if kept]
@@ -230,7 +231,7 @@ def _gather(op: Tabulate, held: list[Batch], positions: bool) -> Batch:
     table = rows_of([item for batch in held for item in batch.data], op.schema, where(held[0]))
     if positions:
         each = [batch.position(row) for batch in held for row in range(len(batch.data))]
-        table = table.append_column(POSITION, pa.array(each, pa.int64()))
+        table = table.append_column(POSITION, from_values(each, pa.int64()))
     return replace(held[0], data=table)
 
 
