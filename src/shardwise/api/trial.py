@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shardwise.plan.work import Work
     from shardwise.run.graph import Stage
 
-FIRST_SECONDS = 0.1
+FIRST_SECONDS = 0.05
 """A first task that takes longer is given up: workers would do it sooner than this process all of them."""
 
 LEAST_SECONDS = 0.02

@@ -203,24 +203,24 @@ def _has_position(batch: Batch) -> bool:
 
 def _positioned(batch: Batch) -> pa.Table:
     import numpy as np
-    import pyarrow as pa
 
     from shardwise.compute.convert import to_table
+    from shardwise.data.buffers import from_array
 
     table = to_table(batch.data)
     rows = np.arange(table.num_rows, dtype=np.int64) + batch.position()
-    return table.append_column(POSITION, pa.array(rows))
+    return table.append_column(POSITION, from_array(rows))
 
 
 def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
     import numpy as np
-    import pyarrow as pa
 
     from shardwise.compute.hashing import position_fraction  # imports pyarrow.compute
+    from shardwise.data.buffers import from_array
 
     keep = position_fraction(seed, np.arange(len(batch.data), dtype=np.int64) + batch.position()) < fraction
     if is_table(batch.data):
-        return batch.data.filter(pa.array(keep))
+        return batch.data.filter(from_array(keep))
     if is_array(batch.data):
         return batch.data[keep]
     return [item for item, kept in zip(batch.data, keep.tolist()) if kept]
@@ -254,8 +254,10 @@ def _gather(op: Tabulate, held: list[Batch], positions: bool) -> Batch:
     if positions:
         import pyarrow as pa
 
+        from shardwise.data.buffers import from_values
+
         each = [batch.position(row) for batch in held for row in range(len(batch.data))]
-        table = table.append_column(POSITION, pa.array(each, pa.int64()))
+        table = table.append_column(POSITION, from_values(each, pa.int64()))
     return replace(held[0], data=table)
 
 

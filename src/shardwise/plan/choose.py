@@ -28,7 +28,7 @@ NATIVE_SHARDS = 4
 SHARDS_PER_SLOT = 8
 """So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
 
-START_SECONDS = 0.5
+START_SECONDS = 0.2
 """Until worker processes have taken their first task: they start, import, and are sent the program."""
 
 MOST_ITEMS = 512
