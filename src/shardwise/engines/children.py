@@ -144,8 +144,13 @@ class ForkServer:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it forks no more."""
+        """Whether it is known to fork no more."""
         return self._process is None
+
+    @property
+    def pid(self) -> int | None:
+        """Number of its process."""
+        return None if self._process is None else self._process.pid
 
     def fork(self, connection: int, printed: int, calls: int) -> Fork | None:
         """Fork a worker; None where that cannot be done, now or any more."""
