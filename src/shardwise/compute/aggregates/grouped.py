@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin
-from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, Bounds, Kernel, Part, State
+from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, Bounds, Columnar, Kernel, Part, State
 from shardwise.compute.aggregates.look import Experience, Look
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.states import load_state, save_state
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored, without_garbage
+from shardwise.compute.columns.aggregate import ColumnPass
+from shardwise.compute.columns.summary import HEAVY
 from shardwise.compute.exact.limbs import settle
 from shardwise.compute.exact.sql import layered, quoted
 from shardwise.data.buffers import from_numpy
@@ -95,6 +97,15 @@ class GroupedAggregation:
     def reads_often(self) -> bool:
         """Whether a partial state takes more than one pass over the rows."""
         return len(self.kernels) > 1 or bool(self._floats())
+
+    def column_pass(self, always: bool = False) -> ColumnPass | None:
+        """One pass over the columns in NumPy that gives the partial state, where it can be and (or ``always``) is faster
+        than SQL: where squares or sketches are asked."""
+        columns = self.columns or self.schema.names[:1]
+        asked = ColumnPass.asked(self.kernels, self.schema)
+        if self.keys or not columns or asked is None or not (always or asked & HEAVY):
+            return None
+        return ColumnPass(cast("tuple[Columnar, ...]", self.kernels), columns)
 
     @property
     def result_schema(self) -> pa.Schema:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type
-from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
 from shardwise.compute.buckets import Longs, between, lowest_level, nearest_rank, pick_ranks
@@ -20,6 +20,8 @@ from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 _SAMPLE_ROWS = 65_536
 
@@ -136,6 +138,20 @@ class QuantileKernel:
         one_in = max(1, rows // _SAMPLE_ROWS)
         found = con.sql(f"SELECT DISTINCT ticks FROM ({ticks}) WHERE ticks IS NOT NULL AND hash(ticks) % {one_in} = 0")
         return lowest_level(np.sort(to_numpy(found.to_arrow_table()["ticks"])))
+
+    def ingredients(self) -> frozenset[str]:
+        return frozenset({"buckets"})
+
+    def of_summary(self, found: Summary) -> Made:
+        filled = found.buckets
+        kept = pa.float64() if pa.types.is_floating(self.kind) else self.kind
+        kept = pa.int64() if pa.types.is_date(self.kind) else kept
+        kinds = {"bucket": pa.int64(), "count": pa.int64(), "low": kept, "high": kept}
+        schema = pa.schema([(f"{self.key}_{word}", kind) for word, kind in kinds.items()])
+        if filled is None:
+            return Made(sides={f"{self.key}_buckets": schema.empty_table()})
+        arrays = [from_numpy(one) for one in (filled.places, filled.counts, filled.lows, filled.highs)]
+        return Made(sides={f"{self.key}_buckets": pa.table(arrays, schema=schema)})
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         table = _Buckets.read(sides[f"{self.key}_buckets"], self.key, groups.num_rows)

@@ -66,6 +66,8 @@ def _all_open(octets: npt.NDArray[np.uint8], openers: Positions, rules: QuoteRul
     good = starts[before]
     if doubled:
         good |= before == rules.quote[0]
+    if good.all():
+        return True
     if _BLANK not in rules.delimiters:
         good |= (before == _BLANK) & (starts[octets[np.maximum(openers - 2, 0)]] | (openers == 1))
     if len(openers) and openers[0] == 0:
@@ -141,6 +143,8 @@ def mixes_newlines(block: bytes, newline: bytes, rules: QuoteRules) -> bool:
 
     ``block`` starts with a record. A kind of newline that does not occur in it at all costs one look.
     """
+    if newline == b"\n" and b"\r" not in block:
+        return False
     ends = block.count(newline)
     if block.count(b"\r") == ends * newline.count(b"\r") and block.count(b"\n") == ends * newline.count(b"\n"):
         return False

@@ -1,0 +1,106 @@
+"""The partial state of aggregates without keys from Arrow columns: each column is passed over once, for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+
+from shardwise.compute.aggregates.kernel import GROUPS, Columnar, Kernel, Made, State
+from shardwise.compute.aggregates.storing import without_garbage
+from shardwise.compute.columns.summary import Summary, can_summarize
+from shardwise.compute.exact.limbs import limbs_of
+from shardwise.data.buffers import from_numbers
+
+
+
+
+class ColumnPass:
+    """The columns of some kernels, and what has to be found out of each.
+
+    Parameters
+    ----------
+    kernels : sequence of Columnar
+        All of which give ``ingredients``.
+    columns : sequence of str
+        That are read; where kernels read none, any one that tells the rows.
+    """
+
+    def __init__(self, kernels: Sequence[Columnar], columns: Sequence[str]) -> None:
+        self._kernels = kernels
+        self._needs: dict[str, frozenset[str]] = dict.fromkeys(columns, frozenset())
+        for kernel in kernels:
+            for column in kernel.columns:
+                self._needs[column] |= kernel.ingredients() or frozenset()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """That are read."""
+        return tuple(self._needs)
+
+    @staticmethod
+    def asked(kernels: Sequence[Kernel], schema: pa.Schema) -> frozenset[str] | None:
+        """All ingredients that kernels need; None where one of them, or its column, needs SQL."""
+        needs: set[str] = set()
+        for kernel in kernels:
+            found = kernel.ingredients() if isinstance(kernel, Columnar) else None
+            if found is None or (found and not all(can_summarize(schema.field(c).type) for c in kernel.columns)):
+                return None
+            needs |= found
+        return frozenset(needs)
+
+    def state(self, runs: Sequence[Iterable[pa.Table]]) -> State:
+        """State of the rows of all runs, each of which has a thread of its own, and all or some of the columns."""
+        if len(runs) == 1:
+            found = [self._summaries(runs[0])]
+        else:
+            with ThreadPoolExecutor(len(runs), "shardwise-column") as pool:
+                found = list(pool.map(self._summaries, runs))
+        summaries = {name: Summary(needs) for name, needs in self._needs.items()}
+        for one in found:
+            for name, summary in one.items():
+                summaries[name].join(summary)
+        return self._state(summaries)
+
+    def _summaries(self, tables: Iterable[pa.Table]) -> dict[str, Summary]:
+        """Of the columns that the tables have."""
+        summaries: dict[str, Summary] = {}
+        for table in tables:
+            for name in self._needs.keys() & set(table.column_names):
+                if name not in summaries:
+                    summaries[name] = Summary(self._needs[name])
+                for chunk in table.column(name).chunks:
+                    summaries[name].add(chunk)
+        return summaries
+
+    def _state(self, summaries: dict[str, Summary]) -> State:
+        anything = next(iter(summaries.values()))
+        made = [k.of_summary(summaries[k.columns[0]] if k.columns else anything) for k in self._kernels]
+        state = {GROUPS: _groups(made)}
+        for one in made:
+            state.update(one.sides)
+        return {name: without_garbage(table) for name, table in state.items()}
+
+
+def _groups(made: Iterable[Made]) -> pa.Table:
+    """The one row of the main table: exact sums last, by name."""
+    columns: dict[str, pa.Array] = {}
+    sums: dict[str, tuple[int, int]] = {}
+    for one in made:
+        columns |= {name: _array(value, kind) for name, (value, kind) in one.groups.items()}
+        sums |= one.sums
+    for prefix in sorted(sums):
+        total, exponent = sums[prefix]
+        limbs = limbs_of(total, prefix, exponent)
+        columns |= {name: from_numbers([limbs[name]], pa.int64()) for name in limbs}
+    return pa.table(columns or {"is_row": pa.array([True])})
+
+
+def _array(value: Any, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_date(kind):
+        return from_numbers([value], pa.int32()).view(kind)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return from_numbers([value], kind)
+    return pa.array([None if value is None else bool(value) if pa.types.is_boolean(kind) else value], kind)
