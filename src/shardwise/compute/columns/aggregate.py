@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.kernel import GROUPS, Columnar, Kernel, Made, State
@@ -95,12 +96,18 @@ def _groups(made: Iterable[Made]) -> pa.Table:
         total, exponent = sums[prefix]
         limbs = limbs_of(total, prefix, exponent)
         columns |= {name: from_numbers([limbs[name]], pa.int64()) for name in limbs}
-    return pa.table(columns or {"is_row": pa.array([True])})
+    return pa.table(columns or {"is_row": _array(True, pa.bool_())})
 
 
 def _array(value: Any, kind: pa.DataType) -> pa.Array:
+    """One value; None is null. (``pa.array`` would import pandas.)"""
     if pa.types.is_date(kind):
         return from_numbers([value], pa.int32()).view(kind)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return from_numbers([value], kind)
-    return pa.array([None if value is None else bool(value) if pa.types.is_boolean(kind) else value], kind)
+    valid = None if value is not None else pa.py_buffer(b"\0")
+    if pa.types.is_boolean(kind):
+        return pa.Array.from_buffers(kind, 1, [valid, pa.py_buffer(bytes([bool(value)]))])
+    text = (value or "").encode()
+    offsets = pa.py_buffer(np.array([0, len(text)], np.int32))
+    return pa.Array.from_buffers(kind, 1, [valid, offsets, pa.py_buffer(text)])

@@ -9,7 +9,9 @@ a loop over the quotes of that block decides.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -159,6 +161,19 @@ def _in_pairs(marks: Positions, newline: bytes) -> bool:
     return len(newline) == 1 or bool((marks[1::2] == marks[::2] + 1).all())
 
 
+def with_toggles(blocks: Iterable[bytes], rules: QuoteRules, threads: int) -> Iterator[tuple[bytes, Positions]]:
+    """Blocks in order, each with its toggles if it does not start within quotes, which several threads look for."""
+    with ThreadPoolExecutor(threads, "shardwise-quotes") as pool:
+        waiting: deque[tuple[bytes, Future[Positions]]] = deque()
+        for block in blocks:
+            waiting.append((block, pool.submit(quote_toggles, block, False, rules)))
+            if len(waiting) > 2 * threads:
+                first, found = waiting.popleft()
+                yield first, found.result()
+        for block, found in waiting:
+            yield block, found.result()
+
+
 def whole_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
     """Join and cut chunks so that each block but the last ends with ``newline``."""
     carried: list[bytes] = []
@@ -186,9 +201,10 @@ class RecordScanner:
         toggles, inside = self._enter(block)
         return record_ends(block, self.newline, toggles, inside)
 
-    def _enter(self, block: bytes) -> tuple[Positions, bool]:
+    def _enter(self, block: bytes, guess: Positions | None = None) -> tuple[Positions, bool]:
+        """``guess``: the toggles, if the block does not start within quotes."""
         inside = self.inside
-        toggles = quote_toggles(block, inside, self.rules)
+        toggles = quote_toggles(block, inside, self.rules) if inside or guess is None else guess
         self.inside = inside != (len(toggles) % 2 == 1)
         return toggles, inside
 
@@ -212,9 +228,9 @@ class BatchCutter(RecordScanner):
         missing = start // self.step + 1 - len(self.cuts)
         self.cuts += [start] * missing
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes, guess: Positions | None = None) -> None:
         """Take the next block."""
-        toggles, inside = self._enter(block)
+        toggles, inside = self._enter(block, guess)
         base = self.position
         while True:
             wanted = max(len(self.cuts) * self.step - 1 - base, 0)

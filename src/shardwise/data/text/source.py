@@ -25,7 +25,7 @@ from shardwise.data.text.files import TextFile, skip, take
 from shardwise.data.text.heads import Head
 from shardwise.data.text.misfit import Misfit, count_records, find_misfit
 from shardwise.data.text.ranges import Parser, Piece, offer
-from shardwise.data.text.records import BatchCutter, Positions, QuoteRules, RecordScanner, whole_lines
+from shardwise.data.text.records import BatchCutter, Positions, QuoteRules, RecordScanner, whole_lines, with_toggles
 from shardwise.errors import InputError
 
 MAX_STEP = 32 << 20
@@ -167,8 +167,9 @@ class TextSource(BaseSource, ABC):
         if batches <= 1:
             return np.array([head.start, file.info.size], dtype=np.int64)
         cutter = BatchCutter(self.rules, head.end_byte, step=self.step, position=head.start)
-        for block in whole_lines(skip(file.chunks(), head.start), head.end_byte):
-            cutter.feed(block)
+        blocks = whole_lines(skip(file.chunks(), head.start), head.end_byte)
+        for block, toggles in with_toggles(blocks, self.rules, os.cpu_count() or 1):
+            cutter.feed(block, toggles)
         return cutter.finish(batches)
 
     def _ranges(self, fragment: int, begin: int, end: int) -> Iterator[tuple[int, int, bytes, bool]]:
