@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from shardwise.compute.columns.shards import GATHERED_ROWS, gathered, shard_state
+from shardwise.compute.columns.shards import gathered, shard_state
 from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
-from shardwise.data.source import Batch
 
 if TYPE_CHECKING:
     import duckdb
 
     from shardwise.compute.aggregates.grouped import GroupedAggregation
     from shardwise.compute.aggregates.kernel import State
+
 
 class Aggregation(Protocol):
     """Partial states of shards, merged in any tree, finished once. Picklable."""

@@ -99,8 +99,8 @@ class GroupedAggregation:
         return len(self.kernels) > 1 or bool(self._floats())
 
     def column_pass(self, always: bool = False) -> ColumnPass | None:
-        """One pass over the columns in NumPy that gives the partial state, where it can be and (or ``always``) is faster
-        than SQL: where squares or sketches are asked."""
+        """One pass over the columns in NumPy that gives the partial state, where there are no keys and (unless
+        ``always``) it is faster than SQL: where squares or sketches are asked."""
         columns = self.columns or self.schema.names[:1]
         asked = ColumnPass.asked(self.kernels, self.schema)
         if self.keys or not columns or asked is None or not (always or asked & HEAVY):

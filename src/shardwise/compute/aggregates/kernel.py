@@ -110,7 +110,7 @@ class Made:
 
 
 @runtime_checkable
-class Columnar(Protocol):
+class Columnar(Kernel, Protocol):
     """A kernel whose state, where there are no keys, can also be made from the summary of a column: the same bytes."""
 
     def ingredients(self) -> frozenset[str] | None:

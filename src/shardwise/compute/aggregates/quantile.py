@@ -144,14 +144,18 @@ class QuantileKernel:
 
     def of_summary(self, found: Summary) -> Made:
         filled = found.buckets
-        kept = pa.float64() if pa.types.is_floating(self.kind) else self.kind
-        kept = pa.int64() if pa.types.is_date(self.kind) else kept
-        kinds = {"bucket": pa.int64(), "count": pa.int64(), "low": kept, "high": kept}
+        kept = pa.int64() if pa.types.is_temporal(self.kind) else self.kind
+        kept = pa.float64() if pa.types.is_floating(self.kind) else kept
+        columns = {} if filled is None else {"bucket": filled.places, "count": filled.counts}
+        columns |= {} if filled is None else {"low": filled.lows, "high": filled.highs}
+        kinds = {"bucket": pa.int64(), "level": pa.int8(), "count": pa.int64(), "low": kept, "high": kept}
+        if not self._scale.has_levels:
+            kinds.pop("level")
+        elif filled is not None:
+            columns["level"] = np.full(len(filled.places), filled.level, np.int8)
         schema = pa.schema([(f"{self.key}_{word}", kind) for word, kind in kinds.items()])
-        if filled is None:
-            return Made(sides={f"{self.key}_buckets": schema.empty_table()})
-        arrays = [from_numpy(one) for one in (filled.places, filled.counts, filled.lows, filled.highs)]
-        return Made(sides={f"{self.key}_buckets": pa.table(arrays, schema=schema)})
+        arrays = [from_numpy(columns[word]) for word in kinds if columns]
+        return Made(sides={f"{self.key}_buckets": pa.table(arrays, schema=schema) if columns else schema.empty_table()})
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         table = _Buckets.read(sides[f"{self.key}_buckets"], self.key, groups.num_rows)

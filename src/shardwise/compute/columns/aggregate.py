@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,6 @@ from shardwise.compute.aggregates.storing import without_garbage
 from shardwise.compute.columns.summary import Summary, can_summarize
 from shardwise.compute.exact.limbs import limbs_of
 from shardwise.data.buffers import from_numbers
-
-
 
 
 class ColumnPass:
@@ -54,21 +54,24 @@ class ColumnPass:
 
     def state(self, runs: Sequence[Iterable[pa.Table]]) -> State:
         """State of the rows of all runs, each of which has a thread of its own, and all or some of the columns."""
+        stop = threading.Event()
         if len(runs) == 1:
-            found = [self._summaries(runs[0])]
+            found = [self._summaries(runs[0], stop)]
         else:
-            with ThreadPoolExecutor(len(runs), "shardwise-column") as pool:
-                found = list(pool.map(self._summaries, runs))
+            with ThreadPoolExecutor(len(runs), "shardwise-column") as pool, _set_on_error(stop):
+                found = list(pool.map(self._summaries, runs, [stop] * len(runs)))
         summaries = {name: Summary(needs) for name, needs in self._needs.items()}
         for one in found:
             for name, summary in one.items():
                 summaries[name].join(summary)
         return self._state(summaries)
 
-    def _summaries(self, tables: Iterable[pa.Table]) -> dict[str, Summary]:
+    def _summaries(self, tables: Iterable[pa.Table], stop: threading.Event) -> dict[str, Summary]:
         """Of the columns that the tables have."""
         summaries: dict[str, Summary] = {}
         for table in tables:
+            if stop.is_set():
+                break
             for name in self._needs.keys() & set(table.column_names):
                 if name not in summaries:
                     summaries[name] = Summary(self._needs[name])
@@ -83,6 +86,16 @@ class ColumnPass:
         for one in made:
             state.update(one.sides)
         return {name: without_garbage(table) for name, table in state.items()}
+
+
+@contextmanager
+def _set_on_error(stop: threading.Event) -> Iterator[None]:
+    """Threads need not go on where one has failed, or somebody pressed Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 def _groups(made: Iterable[Made]) -> pa.Table:
@@ -101,8 +114,8 @@ def _groups(made: Iterable[Made]) -> pa.Table:
 
 def _array(value: Any, kind: pa.DataType) -> pa.Array:
     """One value; None is null. (``pa.array`` would import pandas.)"""
-    if pa.types.is_date(kind):
-        return from_numbers([value], pa.int32()).view(kind)
+    if pa.types.is_temporal(kind):
+        return from_numbers([value], pa.int32() if kind.bit_width == 32 else pa.int64()).view(kind)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return from_numbers([value], kind)
     valid = None if value is not None else pa.py_buffer(b"\0")

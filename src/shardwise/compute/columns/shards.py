@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -49,7 +50,7 @@ def _read_runs(columns: ColumnPass, source: Source, first: int, last: int, threa
     if getattr(source, "columns_apart", False) and len(names) >= 2 * threads:
         return [_tables(source, first, last, names[place::threads]) for place in range(threads)]
     cuts = [first + (last - first) * place // threads for place in range(threads + 1)]
-    spans = [(a, b) for a, b in zip(cuts, cuts[1:]) if a < b]
+    spans = [(a, b) for a, b in pairwise(cuts) if a < b]
     return [_tables(source, a, b, names) for a, b in spans or [(first, last)]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute.columns.buckets import Buckets, Values, filled, float_places, joined
+from shardwise.compute.columns.buckets import Buckets, Values, filled, float_places, joined, tick_buckets
 from shardwise.compute.columns.registers import Registers, fill, no_registers
 from shardwise.compute.columns.sums import Sums, sums
 from shardwise.data.buffers import from_numpy, to_numpy
@@ -62,6 +62,7 @@ class Summary:
     ends: Ends | None = None
     registers: Registers | None = None
     _buckets: list[Buckets] = field(default_factory=list)
+    _has_levels: bool = False
 
     def __post_init__(self) -> None:
         self.registers = no_registers() if REGISTERS in self.needs else None
@@ -69,7 +70,8 @@ class Summary:
     @property
     def buckets(self) -> Buckets | None:
         """Filled buckets, None where there are none."""
-        self._buckets = [joined(self._buckets)] if len(self._buckets) > 1 else self._buckets
+        if len(self._buckets) > 1:
+            self._buckets = [joined(self._buckets, self._has_levels)]
         return self._buckets[0] if self._buckets else None
 
     def add(self, column: pa.Array) -> None:
@@ -92,12 +94,13 @@ class Summary:
         self.ends = other.ends if self.ends is None else self.ends.plus(other.ends) if other.ends else self.ends
         if self.registers is not None and other.registers is not None:
             np.maximum(self.registers, other.registers, out=self.registers)
+        self._has_levels |= other._has_levels
         self._hold(other._buckets)
 
     def _hold(self, parts: list[Buckets]) -> None:
         self._buckets += parts
         if len(self._buckets) > _PARTS:
-            self._buckets = [joined(self._buckets)]
+            self._buckets = [joined(self._buckets, self._has_levels)]
 
     def _see(self, ends: Ends) -> None:
         self.ends = ends if self.ends is None else self.ends.plus(ends)
@@ -141,6 +144,9 @@ class Summary:
             self._see(Ends(low, high))
         if BUCKETS not in self.needs and self.registers is None:
             return
+        if pa.types.is_timestamp(kind):
+            self._add_ticks(values, kind)
+            return
         counts = None
         if high - low < min(_FEW, len(values)):
             wide = values if values.dtype.itemsize == 8 else values.astype(np.int64)
@@ -149,6 +155,13 @@ class Summary:
             counts, values = found[places], (places.astype(wide.dtype) + wide.dtype.type(low)).astype(values.dtype)
         if BUCKETS in self.needs:
             self._hold([_integer_buckets(values, counts, pa.types.is_date(kind))])
+        if self.registers is not None:
+            fill(self.registers, _as_arrow(values, kind))
+
+    def _add_ticks(self, values: Values, kind: pa.DataType) -> None:
+        self._has_levels = True
+        if BUCKETS in self.needs:
+            self._hold([tick_buckets(values)])
         if self.registers is not None:
             fill(self.registers, _as_arrow(values, kind))
 
@@ -169,17 +182,19 @@ def can_summarize(kind: pa.DataType) -> bool:
     return bool(
         types.is_boolean(kind)
         or types.is_integer(kind)
-        or kind in (pa.float32(), pa.float64(), pa.date32())
+        or kind in (pa.float32(), pa.float64(), pa.date32(), pa.timestamp("us"), pa.timestamp("ns"))
         or _is_text(kind)
     )
 
 
 def numbers(array: pa.Array) -> Values:
-    """The numbers of an array without nulls: booleans as bytes, dates as days."""
+    """The numbers of an array without nulls: booleans as bytes, dates as days, timestamps as ticks."""
     if pa.types.is_boolean(array.type):
         bits = np.frombuffer(array.buffers()[1], np.uint8)
         return np.unpackbits(bits, bitorder="little", count=array.offset + len(array))[array.offset :]
-    return to_numpy(array.view(pa.int32()) if pa.types.is_date(array.type) else array)
+    if pa.types.is_temporal(array.type):
+        array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    return to_numpy(array)
 
 
 def _as_arrow(values: Values, kind: pa.DataType) -> pa.Array:
@@ -187,7 +202,7 @@ def _as_arrow(values: Values, kind: pa.DataType) -> pa.Array:
     if pa.types.is_boolean(kind):
         return from_numpy(values)  # hashed as integers
     made = from_numpy(values)
-    return made.view(kind) if pa.types.is_date(kind) else made
+    return made.view(kind) if pa.types.is_temporal(kind) else made
 
 
 def _float_ends(values: Values, present: Values) -> Ends:

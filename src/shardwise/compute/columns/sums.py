@@ -49,7 +49,7 @@ def sums(values: npt.NDArray[Any], squares: bool) -> Sums:
     """
     if values.dtype.kind == "f":
         return Sums(UNIT, *block_sums(values.astype(np.float64, copy=False), squares))
-    if not len(values) or (-_DOUBLE < int(values.min()) and int(values.max()) < _DOUBLE):
+    if not len(values) or (int(values.min()) > -_DOUBLE and int(values.max()) < _DOUBLE):
         found = block_sums(values.astype(np.float64), squares)
         return Sums(0, found.first >> UNIT, found.second >> 2 * UNIT)
     return Sums(0, *_long_sums(values))
@@ -60,8 +60,10 @@ def _long_sums(values: npt.NDArray[Any]) -> tuple[int, int]:
     first = second = 0
     for start in range(0, len(values), _ROWS):
         run = values[start : start + _ROWS]
-        parts = [((run >> run.dtype.type(by)) & run.dtype.type(mask or -1)) if mask else run >> run.dtype.type(by)
-                 for by, mask in _CUTS]
+        parts = [
+            ((run >> run.dtype.type(by)) & run.dtype.type(mask or -1)) if mask else run >> run.dtype.type(by)
+            for by, mask in _CUTS
+        ]
         doubles = [part.astype(np.float64) for part in parts]
         for (up, _), a in zip(_CUTS, doubles):
             first += int(a.sum()) << up

@@ -2,7 +2,7 @@
 
 Let every |x| be below 2**top and every x a multiple of 2**(top - 62). ``(x + c) - c`` with ``c = 1.5 * 2**(52 + q)``
 rounds to a multiple of 2**q, exactly as stored (Dekker 1971), so x = a + b + d with pieces of 20 bits each. The product
-of two pieces has 40, and the sum of 2**13 of them 53: a double holds it, in whatever order a library adds, fused or not.
+of two pieces has 40, and the sum of 2**13 of them 53: a double holds it, in whatever order it is added, fused or not.
 What is too small for the quantum (nine binades below the greatest) is summed by itself, around its own greatest value.
 
 References
