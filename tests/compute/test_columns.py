@@ -187,10 +187,10 @@ def test_jobs_answer_as_one_group_does(files, form, kept) -> None:
     data = read(files, form) if kept is None else read(files, form).filter(kept)
     asked = {"s": sw.std("x"), "m": sw.mean("x"), "q": sw.approx_quantile("x", [0.1, 0.9]), "lo": sw.min("word")}
     asked |= {"c": sw.count(), "u": sw.approx_n_unique("word"), "v": sw.var("n")}
-    answers = [
-        data.aggregate(**asked).run(engine="inline", workers=workers, shard_size=size, progress=False).to_pylist()[0]
-        for workers, size in ((1, None), (2, 100_000), (3, 70_000))
-    ]
+    answers = []
+    for workers, size in ((1, None), (2, 100_000), (3, 70_000)):
+        options = {"engine": "inline", "workers": workers, "shard_size": size, "restart": True}
+        answers += data.aggregate(**asked).run(**options, progress=False).to_pylist()
     grouped = data.with_columns(one="1").group_by("one").aggregate(**asked).run(progress=False).to_pylist()
     if grouped:
         grouped[0].pop("one")
