@@ -7,15 +7,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
-from shardwise.compute.columns.shards import gathered, shard_state
 from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from shardwise.compute.aggregates.grouped import GroupedAggregation
     from shardwise.compute.aggregates.kernel import State
@@ -43,6 +41,8 @@ class TableAggregation:
 
     def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
         """One query over the whole shard where DuckDB can read it, else one per gathered run of batches."""
+        from shardwise.compute.columns.shards import gathered, shard_state  # here, as they import PyArrow
+
         grouped = self.grouped
         if (columns := grouped.column_pass()) is not None:
             return grouped.save(shard_state(columns, pipeline, attempt))

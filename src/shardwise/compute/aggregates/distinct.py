@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name
-from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Made, Part, Value
+from shardwise.compute.aggregates.kernel import GROUP_ROW, REGISTERS, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.expressions import quote
 from shardwise.compute.hashing import hash_array
 from shardwise.compute.hyperloglog import RANKS, estimate, register_and_rank
@@ -116,7 +116,7 @@ class DistinctKernel:
         return pa.concat_tables(pieces)
 
     def ingredients(self) -> frozenset[str]:
-        return frozenset({"registers"})
+        return frozenset({REGISTERS})
 
     def of_summary(self, found: Summary) -> Made:
         ranks = found.registers if found.registers is not None else np.zeros(0, np.uint8)

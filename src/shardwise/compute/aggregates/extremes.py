@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Made, Part, Value
+from shardwise.compute.aggregates.kernel import ENDS, GROUPS, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored
 from shardwise.compute.exact.sql import quoted
@@ -63,7 +63,7 @@ class ExtremeKernel:
         return f"bool_or(CASE WHEN {x} = 0 THEN {'' if self.function == 'min' else 'NOT '}signbit({x}) END)"
 
     def ingredients(self) -> frozenset[str]:
-        return frozenset({"ends"})
+        return frozenset({ENDS})
 
     def of_summary(self, found: Summary) -> Made:
         least, ends = self.function == "min", found.ends

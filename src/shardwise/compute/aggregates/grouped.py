@@ -11,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin
-from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, Bounds, Columnar, Kernel, Part, State
+from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, HEAVY, Bounds, Columnar, Kernel, Part, State
 from shardwise.compute.aggregates.look import Experience, Look
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.states import load_state, save_state
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored, without_garbage
-from shardwise.compute.columns.aggregate import ColumnPass
-from shardwise.compute.columns.summary import HEAVY
 from shardwise.compute.exact.limbs import settle
 from shardwise.compute.exact.sql import layered, quoted
 from shardwise.data.buffers import from_numpy
@@ -26,6 +24,8 @@ from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.aggregate import ColumnPass
 
 
 @dataclass(slots=True)
@@ -102,10 +102,19 @@ class GroupedAggregation:
         """One pass over the columns in NumPy that gives the partial state, where there are no keys and (unless
         ``always``) it is faster than SQL: where squares or sketches are asked."""
         columns = self.columns or self.schema.names[:1]
-        asked = ColumnPass.asked(self.kernels, self.schema)
-        if self.keys or not columns or asked is None or not (always or asked & HEAVY):
+        if self.keys or not columns or not all(isinstance(kernel, Columnar) for kernel in self.kernels):
             return None
-        return ColumnPass(cast("tuple[Columnar, ...]", self.kernels), columns)
+        kernels = cast("tuple[Columnar, ...]", self.kernels)
+        asked = [kernel.ingredients() for kernel in kernels]
+        if None in asked or not (always or any(needs & HEAVY for needs in asked if needs)):
+            return None
+        from shardwise.compute.columns.aggregate import ColumnPass
+        from shardwise.compute.columns.summary import can_summarize
+
+        read = {column for kernel, needs in zip(kernels, asked) if needs for column in kernel.columns}
+        if not all(can_summarize(self.schema.field(column).type) for column in read):
+            return None
+        return ColumnPass(kernels, columns)
 
     @property
     def result_schema(self) -> pa.Schema:

@@ -27,6 +27,12 @@ State = dict[str, pa.Table]
 GROUPS = "groups"
 """The main table."""
 
+SUM, SQUARES, ENDS, BUCKETS, REGISTERS = "sum", "squares", "ends", "buckets", "registers"
+"""Ingredients of states that a pass over a column finds out (`compute.columns`). What is counted always is."""
+
+HEAVY = frozenset({SQUARES, BUCKETS, REGISTERS})
+"""Those that NumPy finds out faster than SQL."""
+
 GROUP_ROW = "__group"
 """Column of the side tables that `Kernel.finish` gets: the row of ``groups`` that a row belongs to."""
 

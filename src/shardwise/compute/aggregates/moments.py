@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Made, Part, Value
+from shardwise.compute.aggregates.kernel import GROUPS, SQUARES, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.look import Look, Range
 from shardwise.compute.aggregates.numbers import Number, number, plain
 from shardwise.compute.aggregates.summing import (
@@ -121,7 +121,7 @@ class MomentKernel:
         return (Part(GROUPS, (*self._values([], ""), *merged)),)
 
     def ingredients(self) -> frozenset[str] | None:
-        return frozenset({"squares"}) if len(self.numbers) == 1 and self.numbers[0].is_plain else None
+        return frozenset({SQUARES}) if len(self.numbers) == 1 and self.numbers[0].is_plain else None
 
     def of_summary(self, found: Summary) -> Made:
         sums = found.sums

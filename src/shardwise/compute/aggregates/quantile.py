@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type
-from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Made, Part, Value
+from shardwise.compute.aggregates.kernel import BUCKETS, GROUP_ROW, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
 from shardwise.compute.buckets import Longs, between, lowest_level, nearest_rank, pick_ranks
@@ -140,7 +140,7 @@ class QuantileKernel:
         return lowest_level(np.sort(to_numpy(found.to_arrow_table()["ticks"])))
 
     def ingredients(self) -> frozenset[str]:
-        return frozenset({"buckets"})
+        return frozenset({BUCKETS})
 
     def of_summary(self, found: Summary) -> Made:
         filled = found.buckets

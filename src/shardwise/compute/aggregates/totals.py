@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Made, Part, Value
+from shardwise.compute.aggregates.kernel import GROUPS, SUM, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.look import Look
 from shardwise.compute.aggregates.numbers import Number, Ticks, number, plain, ticks
 from shardwise.compute.aggregates.summing import (
@@ -90,7 +90,7 @@ class TotalKernel:
         return (Part(GROUPS, (*kept, *merged_sums(columns[GROUPS], f"{self.key}_s"))),)
 
     def ingredients(self) -> frozenset[str] | None:
-        return frozenset({"sum"}) if self.number.is_plain else None
+        return frozenset({SUM}) if self.number.is_plain else None
 
     def of_summary(self, found: Summary) -> Made:
         sums = found.sums

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shardwise.compute.aggregates.kernel import GROUPS, Columnar, Kernel, Made, State
+from shardwise.compute.aggregates.kernel import GROUPS, Columnar, Made, State
 from shardwise.compute.aggregates.storing import without_garbage
-from shardwise.compute.columns.summary import Summary, can_summarize
+from shardwise.compute.columns.summary import Summary
 from shardwise.compute.exact.limbs import limbs_of
 from shardwise.data.buffers import from_numbers
 
@@ -40,17 +40,6 @@ class ColumnPass:
     def columns(self) -> tuple[str, ...]:
         """That are read."""
         return tuple(self._needs)
-
-    @staticmethod
-    def asked(kernels: Sequence[Kernel], schema: pa.Schema) -> frozenset[str] | None:
-        """All ingredients that kernels need; None where one of them, or its column, needs SQL."""
-        needs: set[str] = set()
-        for kernel in kernels:
-            found = kernel.ingredients() if isinstance(kernel, Columnar) else None
-            if found is None or (found and not all(can_summarize(schema.field(c).type) for c in kernel.columns)):
-                return None
-            needs |= found
-        return frozenset(needs)
 
     def state(self, runs: Sequence[Iterable[pa.Table]]) -> State:
         """State of the rows of all runs, each of which has a thread of its own, and all or some of the columns."""

@@ -7,16 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shardwise.compute.hashing import hash_array
-from shardwise.compute.hyperloglog import REGISTERS, register_and_rank
+from shardwise.compute.hyperloglog import register_and_rank
 
 Registers = npt.NDArray[np.uint8]
 
 _RUN = 1 << 14  # values whose hashes stay in the cache
-
-
-def no_registers() -> Registers:
-    """Registers that have seen nothing."""
-    return np.zeros(REGISTERS, np.uint8)
 
 
 def fill(registers: Registers, values: pa.Array) -> None:

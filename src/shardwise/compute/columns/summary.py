@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from shardwise.compute.aggregates.kernel import BUCKETS, ENDS, REGISTERS, SQUARES, SUM
 from shardwise.compute.columns.buckets import Buckets, Values, filled, float_places, joined, tick_buckets
-from shardwise.compute.columns.registers import Registers, fill, no_registers
 from shardwise.compute.columns.sums import Sums, sums
+from shardwise.compute.hyperloglog import REGISTERS as COUNT
 from shardwise.data.buffers import from_numpy, to_numpy
-
-SUM, SQUARES, ENDS, BUCKETS, REGISTERS = "sum", "squares", "ends", "buckets", "registers"
-"""Ingredients. What is counted is always known."""
-
-HEAVY = frozenset({SQUARES, BUCKETS, REGISTERS})
-"""What NumPy finds out faster than SQL."""
 
 _PARTS = 16
 _FEW = 1 << 16
@@ -60,12 +56,12 @@ class Summary:
     nulls: int = 0
     sums: Sums = field(default_factory=Sums)
     ends: Ends | None = None
-    registers: Registers | None = None
+    registers: npt.NDArray[np.uint8] | None = None  # of HyperLogLog
     _buckets: list[Buckets] = field(default_factory=list)
     _has_levels: bool = False
 
     def __post_init__(self) -> None:
-        self.registers = no_registers() if REGISTERS in self.needs else None
+        self.registers = np.zeros(COUNT, np.uint8) if REGISTERS in self.needs else None
 
     @property
     def buckets(self) -> Buckets | None:
@@ -105,6 +101,12 @@ class Summary:
     def _see(self, ends: Ends) -> None:
         self.ends = ends if self.ends is None else self.ends.plus(ends)
 
+    def _hash(self, present: pa.Array) -> None:
+        if self.registers is not None:
+            from shardwise.compute.columns.registers import fill  # here, as it imports PyArrow's compute functions
+
+            fill(self.registers, present)
+
     def _add_text(self, present: pa.Array) -> None:
         import pyarrow.compute as pc
 
@@ -113,8 +115,7 @@ class Summary:
         if ENDS in self.needs:
             found = pc.min_max(present)
             self._see(Ends(found["min"].as_py(), found["max"].as_py()))
-        if self.registers is not None:
-            fill(self.registers, present)
+        self._hash(present)
 
     def _add_numbers(self, present: pa.Array) -> None:
         values = numbers(present)
@@ -135,8 +136,7 @@ class Summary:
         if BUCKETS in self.needs:
             doubles = values.astype(np.float64, copy=False)
             self._hold([_float_buckets(doubles)])
-        if self.registers is not None:
-            fill(self.registers, from_numpy(values))
+        self._hash(from_numpy(values))
 
     def _add_integers(self, values: Values, kind: pa.DataType) -> None:
         low, high = int(values.min()), int(values.max())
@@ -155,15 +155,13 @@ class Summary:
             counts, values = found[places], (places.astype(wide.dtype) + wide.dtype.type(low)).astype(values.dtype)
         if BUCKETS in self.needs:
             self._hold([_integer_buckets(values, counts, pa.types.is_date(kind))])
-        if self.registers is not None:
-            fill(self.registers, _as_arrow(values, kind))
+        self._hash(_as_arrow(values, kind))
 
     def _add_ticks(self, values: Values, kind: pa.DataType) -> None:
         self._has_levels = True
         if BUCKETS in self.needs:
             self._hold([tick_buckets(values)])
-        if self.registers is not None:
-            fill(self.registers, _as_arrow(values, kind))
+        self._hash(_as_arrow(values, kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
