@@ -191,12 +191,14 @@ def test_jobs_answer_as_one_group_does(files, form, kept) -> None:
     for workers, size in ((1, None), (2, 100_000), (3, 70_000)):
         options = {"engine": "inline", "workers": workers, "shard_size": size, "restart": True}
         answers += data.aggregate(**asked).run(**options, progress=False).to_pylist()
+    mapped = data.map(lambda table: table)
+    answers += mapped.aggregate(**asked).run(engine="inline", shard_size=100_000, progress=False).to_pylist()
     grouped = data.with_columns(one="1").group_by("one").aggregate(**asked).run(progress=False).to_pylist()
     if grouped:
         grouped[0].pop("one")
-        assert answers == grouped * 3
+        assert answers == grouped * 4
     else:
-        assert answers == [{name: 0 if name in "cu" else None for name in asked}] * 3
+        assert answers == [{name: 0 if name in "cu" else None for name in asked}] * 4
 
 
 def test_a_misfit_is_named_as_ever(tmp_path) -> None:
