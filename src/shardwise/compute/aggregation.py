@@ -41,10 +41,10 @@ class TableAggregation:
 
     def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
         """One query over the whole shard where DuckDB can read it, else one per gathered run of batches."""
-        from shardwise.compute.columns.shards import gathered, shard_state  # here, as they import PyArrow
-
         grouped = self.grouped
         if (columns := grouped.column_pass()) is not None:
+            from shardwise.compute.columns.shards import shard_state  # here, as few jobs need it
+
             return grouped.save(shard_state(columns, pipeline, attempt))
         con = attempt.connection()
         relation = pipeline.fused(attempt, list(grouped.columns), grouped.needs_position)
@@ -56,6 +56,8 @@ class TableAggregation:
             rows, size = pipeline.source.weigh(first, last)
             attempt.count(rows_in=rows, bytes_in=size, batches=last - first)
             return grouped.save(state)
+        from shardwise.compute.columns.shards import gathered
+
         batches = pipeline.batches(attempt, list(grouped.columns), grouped.needs_position)
         state = grouped.empty()
         for table in gathered(batches):

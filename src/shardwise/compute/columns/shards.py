@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from shardwise.compute.columns.aggregate import ColumnPass
-from shardwise.compute.expressions import quote
+from shardwise.compute.exact.sql import quoted
 
 if TYPE_CHECKING:
     from shardwise.compute.aggregates.kernel import State
@@ -33,7 +33,7 @@ def shard_state(columns: ColumnPass, pipeline: Pipeline, attempt: Attempt) -> St
         with attempt.phase("compute"):
             state = columns.state(_read_runs(columns, pipeline.source, spec.first, spec.last, spec.threads))
     elif (relation := pipeline.fused(attempt, wanted, False)) is not None:
-        listed = ", ".join(map(quote, wanted))
+        listed = ", ".join(map(quoted, wanted))
         with attempt.phase("compute"):
             reader = attempt.connection().sql(f"SELECT {listed} FROM {relation}").to_arrow_reader(_STREAMED_ROWS)
             state = columns.state([_Shared(pa.Table.from_batches([batch]) for batch in reader)] * spec.threads)
