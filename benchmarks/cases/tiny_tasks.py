@@ -24,6 +24,7 @@ CASE = Case(
     targets=(
         Rate("shardwise, auto", ITEMS, 200_000),
         Rate("shardwise, workers up", ITEMS, 30_000),
+        Ratio("shardwise, processes", "Pool, one by one", 1 / 0.9, "whole"),
         Ratio("shardwise, processes", "Pool", 1 / 0.9, "whole"),
     ),
 )

@@ -44,11 +44,10 @@ def content_document(source: Source) -> dict[str, Any]:
     """Identity of data in memory by a digest of all of it, for runs that are kept all the same."""
     import cloudpickle
 
-    from shardwise.data.memory import FrameSource
     from shardwise.storage import digest
 
-    if isinstance(source, FrameSource):
-        source = replace(source, token="")  # drawn anew for each object
+    if hasattr(source, "token"):  # of a FrameSource: drawn anew for each object
+        source = replace(source, token="")
     return {"memory": digest(cloudpickle.dumps(source))}
 
 
