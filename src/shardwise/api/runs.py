@@ -21,7 +21,7 @@ from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.output import begin_output, finish_output
 from shardwise.run.view import RunView
-from shardwise.storage import digest, open_store
+from shardwise.storage import digest, open_store, remember
 
 
 class RunLedger:
@@ -152,6 +152,7 @@ class RunLedger:
 def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, where there is
     an output directory to protect, or where rows may go to quarantine and nobody would have them after the command."""
+    remember_access(work, options)
     document = job_document(work, title)
     lasting = isinstance(work.target, WriteTo) or (work.guarded and TYPED.get() is not None)
     if document is None and options.run_dir is None and not lasting:
@@ -171,6 +172,14 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
         cache.prune_now_and_then(keep=[directory.id])
 
 
+def remember_access(work: Work, options: Options) -> None:
+    """Let all that opens stores know the storage options of the run directory and the output directory."""
+    remember(options.run_dir or "", options.storage_options)
+    if isinstance(work.target, WriteTo):
+        given = work.target.storage_options
+        remember(work.target.directory, options.storage_options if given is None else given)
+
+
 def _by_content(work: Work, title: str) -> dict[str, Any]:
     return job_document(work, title, content_document(work.pipeline.source)) or {}
 
@@ -178,6 +187,7 @@ def _by_content(work: Work, title: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """What is committed already, without taking or writing anything."""
+    remember_access(work, options)
     document = job_document(work, title)
     url = options.run_dir or ("" if document is None else cache.cached_run(document))
     nothing = EphemeralLedger()
