@@ -42,13 +42,6 @@ def careless_s3(tmp_path_factory: pytest.TempPathFactory) -> Remote:
 
 
 @pytest.fixture
-def gcs(tmp_path_factory: pytest.TempPathFactory) -> Remote:
-    """A place on Google Cloud Storage."""
-    pytest.importorskip("gcsfs")
-    return _place("gcs", "gs", tmp_path_factory)
-
-
-@pytest.fixture
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Remote:
     """A directory of HDFS."""
     pytest.importorskip("hdfs_native")

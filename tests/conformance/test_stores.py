@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from shardwise.errors import StorageError
 from shardwise.storage import LocalStore, Store, digest, digest_file, move, open_store, remember
 
 
-KINDS = ["local", "memory", "s3", "hdfs", "webhdfs", "gcs"]
+KINDS = ["local", "memory", "s3", "hdfs"]
 """Kinds of stores; those after the second are fixtures, a place on a real server each."""
 
 
@@ -96,11 +97,11 @@ def test_rename_replaces(store: Store) -> None:
 
 
 def test_rename_many(store: Store) -> None:
-    for number in range(40):
-        store.put(f"a/{number}/x", b"%d" % number)
-    store.rename_many([(f"a/{number}/x", f"b/{number}") for number in range(40)])
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: store.put(f"a/{number}/x", b"%d" % number), range(24)))
+    store.rename_many([(f"a/{number}/x", f"b/{number}") for number in range(24)])
     assert store.list("a") == {}
-    assert store.get_many([f"b/{number}" for number in range(40)]) == [b"%d" % number for number in range(40)]
+    assert store.get_many([f"b/{number}" for number in range(24)]) == [b"%d" % number for number in range(24)]
     with pytest.raises(StorageError, match="a/1/x"):
         store.rename_many([("b/1", "c/1"), ("a/1/x", "c/2")])
     store.rename_many([])

