@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from servers.kinds import BUCKET
 from servers.shared import address_of
 

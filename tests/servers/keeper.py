@@ -36,21 +36,19 @@ class Place:
         self.directory = directory
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+    def start(self, command: list[str]) -> None:
         """Start a process that dies with this one."""
-        log = open(self.directory / f"{len(self.processes)}.log", "wb")
-        self.processes.append(
-            subprocess.Popen(
+        with open(self.directory / f"{len(self.processes)}.log", "wb") as log:
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                env=environment,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
-        )
+        self.processes.append(process)
 
     def wait_until(self, answers: Callable[[], bool]) -> None:
         """Wait for a server to answer."""

@@ -13,7 +13,6 @@ import shardwise.errors
 from shardwise.errors import StorageError
 from shardwise.storage import LocalStore, open_store
 
-
 COMPETE = """
 import sys
 from shardwise.storage import LocalStore

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Remote
-from storage.remote_driver import carry_out
 
 import shardwise
+from conftest import Remote
 from shardwise.errors import RunIsTaken
 from shardwise.run.directory import RunDirectory
 from shardwise.storage import open_store
+from storage.remote_driver import carry_out
 
 DRIVER = Path(__file__).with_name("remote_driver.py")
 PATIENCE = 120.0
