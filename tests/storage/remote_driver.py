@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,27 @@ def digest(out: str, options: dict[str, Any] | None) -> str:
     assert store.exists("_SUCCESS")
     parts = [name for name in store.list() if name.startswith("part-")]
     return hashlib.sha256(repr([(name, store.get(name)) for name in parts]).encode()).hexdigest()
+
+
+def start(about: dict[str, Any]) -> subprocess.Popen[str]:
+    """A driver that waits for the word."""
+    source = str(Path(sw.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    driver = subprocess.Popen([sys.executable, __file__], text=True, env=environment, **pipes)
+    assert driver.stdin is not None
+    driver.stdin.write(json.dumps(about) + "\n")
+    driver.stdin.flush()
+    return driver
+
+
+def go(driver: subprocess.Popen[str]) -> None:
+    """Let a driver begin, once its imports are done."""
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "ready\n"
+    driver.stdin.write("go\n")
+    driver.stdin.flush()
 
 
 def main() -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,14 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import shardwise
 from conftest import Remote
 from shardwise.errors import RunIsTaken
 from shardwise.run.directory import RunDirectory
 from shardwise.storage import open_store
-from storage.remote_driver import carry_out
+from storage.remote_driver import carry_out, go, start
 
-DRIVER = Path(__file__).with_name("remote_driver.py")
 PATIENCE = 120.0
 
 
@@ -50,25 +44,6 @@ def expected(about: dict[str, Any], tmp_path: Path) -> str:
     (tmp_path / "data/0.parquet").write_bytes(open_store(about["data"], about["options"]).get("0.parquet"))
     here = {name: str(tmp_path / name) for name in ("data", "out", "run")}
     return carry_out({**about, **here, "options": None, "log": str(tmp_path / "other")}, engine="inline")[0]
-
-
-def start(about: dict[str, Any]) -> subprocess.Popen[str]:
-    source = str(Path(shardwise.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": source}
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    driver = subprocess.Popen([sys.executable, str(DRIVER)], text=True, env=environment, **pipes)
-    assert driver.stdin is not None
-    driver.stdin.write(json.dumps(about) + "\n")
-    driver.stdin.flush()
-    return driver
-
-
-def go(driver: subprocess.Popen[str]) -> None:
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    assert driver.stdout.readline() == "ready\n"
-    driver.stdin.write("go\n")
-    driver.stdin.flush()
 
 
 def committed(about: dict[str, Any]) -> set[int]:
