@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from _proof import Proof, must
@@ -33,11 +34,8 @@ def main() -> None:
                 figures[kind] = "not there"
                 continue
             for name, url, options in places(kind, address):
-                winners = [n for _ in range(proof.count) for n in proof.check(name, lambda: most(url, options)) or []]
+                figures[name] = proof.check(name, partial(winners, proof.count, url, options, kind == "rclone"))
                 proof.passed(proof.count)
-                often = sum(n > 1 for n in winners)
-                figures[name] = {"rounds": len(winners), "several": often, "most": max(winners, default=0)}
-                proof.check(name, lambda: must((often > 0) == (kind == "rclone"), f"{often} rounds with several"))  # noqa: B023
             if kind == "seaweedfs":
                 figures["seaweedfs in parts"] = in_parts(address, proof.count)
     proof.end(**figures)
@@ -63,6 +61,14 @@ def places(kind: str, address: dict[str, Any]) -> list[tuple[str, str, dict[str,
     if kind != "hdfs":
         return [(kind, f"s3://{kinds.BUCKET}/probe", address)]
     return [("hdfs", f"{address['url']}/probe", None), ("webhdfs", f"{address['web']}/probe", {"user": "prover"})]
+
+
+def winners(count: int, url: str, options: dict[str, Any] | None, careless: bool) -> dict[str, int]:
+    """What probes found, which must be what is known of the server."""
+    found = [each for _ in range(count) for each in most(url, options)]
+    several = sum(each > 1 for each in found)
+    must((several > 0) == careless, f"several writers were told so in {several} of {len(found)} rounds")
+    return {"rounds": len(found), "several": several, "most": max(found)}
 
 
 def most(url: str, options: dict[str, Any] | None) -> list[int]:

@@ -22,6 +22,7 @@ from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
+from shardwise.engines import children
 from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
@@ -30,8 +31,9 @@ from shardwise.storage.naming import attempt_name
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-ENGINES = ["inline", "local"]
-WITH_PROCESSES = ["local"]  # whose slots can be killed, and crash alone
+FRESH = "local, fresh interpreters"  # where the system cannot fork safely
+WITH_PROCESSES = ["local", FRESH]  # whose slots can be killed, and crash alone
+ENGINES = ["inline", *WITH_PROCESSES]
 PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 BIG = 50 << 20
 
@@ -107,18 +109,20 @@ class Calls:
 
 
 @pytest.fixture(params=ENGINES)
-def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
-    yield from _driver(request.param, tmp_path)
+def driver(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
+    yield from _driver(request.param, tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=WITH_PROCESSES)
-def killer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
+def killer(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
     """A driver of an engine whose slots can be killed."""
-    yield from _driver(request.param, tmp_path)
+    yield from _driver(request.param, tmp_path, monkeypatch)
 
 
-def _driver(url: str, directory: Path) -> Iterator[Driver]:
-    engine = make_engine(url)
+def _driver(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
+    if name == FRESH:
+        monkeypatch.setattr(children, "can_fork", lambda: False)
+    engine = make_engine(name.partition(",")[0])
     try:
         yield Driver(engine, directory).open(1)
     finally:
@@ -581,10 +585,11 @@ def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -
 
 
 def test_close_before_the_workers_are_ready(killer: Driver) -> None:
+    before = psutil.Process().children()  # the fixture's own
     engine = make_engine(killer.engine.name)
     engine.open(Want(2))
     engine.close()
-    assert len(psutil.Process().children()) == 1  # the fixture's own
+    assert psutil.Process().children() == before
 
 
 def test_close_without_open(driver: Driver) -> None:
@@ -607,7 +612,7 @@ driver.until(lambda: False)
 """
 
 
-@pytest.mark.parametrize("engine", WITH_PROCESSES)
+@pytest.mark.parametrize("engine", [name for name in WITH_PROCESSES if name != FRESH])
 @pytest.mark.parametrize("work", ["run_for_ever", "hold_the_lock"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_die_with_their_driver(engine: str, work: str, how: signal.Signals, tmp_path: Path) -> None:

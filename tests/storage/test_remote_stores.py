@@ -15,6 +15,7 @@ from conftest import Remote
 from shardwise.errors import MissingExtra, ShardwiseError, StorageError, UsageError
 from shardwise.storage import access, open_store, probe
 from shardwise.storage.memory import MemoryStore
+from shardwise.storage.naming import PROBE
 from shardwise.storage.objects import ObjectStore
 from shardwise.storage.probe import Round
 
@@ -67,7 +68,7 @@ def test_others_pass_once_and_leave_nothing_but_the_result(kind: str, request: p
     probe._PASSED.clear()
     assert store.put_if_absent("a", b"1")
     assert not store.put_if_absent("a", b"2")
-    assert set(store._list_all("")) == {"a", probe.RESULT}  # type: ignore[attr-defined]
+    assert set(store._list_all("")) == {"a", PROBE}  # type: ignore[attr-defined]
 
 
 class Seen(MemoryStore):
@@ -102,7 +103,7 @@ def test_a_directory_keeps_the_result_and_a_copy_of_it_proves_nothing(monkeypatc
         monkeypatch.setattr(probe, "_PASSED", set())
         store = Seen(url)
         if url != first:
-            store.put(probe.RESULT, Seen(first).get(probe.RESULT))
+            store.put(PROBE, Seen(first).get(PROBE))
         store.put_if_absent("a", b"1")
     assert probes == [first, f"{first}-copy"]
 

@@ -10,7 +10,7 @@ from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.journal import FIRST
 from shardwise.run.lock import NAME as LOCK
 from shardwise.storage import open_store
-from shardwise.storage.probe import RESULT as PROBE
+from shardwise.storage.naming import PROBE
 
 _OURS = frozenset({LOCK, PROBE, "journal", "damaged", "logs", "outputs", "_attempts"})
 _FIX = "pass --restart to begin anew, or choose another --run-dir"

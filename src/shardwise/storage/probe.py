@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
 from shardwise.errors import ShardwiseError, StorageError
+from shardwise.storage.naming import PROBE
 from shardwise.storage.store import HIDDEN
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ SIZES = (16, 70_000, 16)
 
 THREADS = 4
 """Writers of a process. There are two processes: this one, and one that is started for it."""
-
-RESULT = "probe.json"
-"""What the probe of a directory found."""
 
 _PASSED: set[object] = set()
 _ONE_AT_A_TIME = threading.Lock()
@@ -69,15 +67,15 @@ def require_exclusive(store: FsspecStore) -> None:
             raise store.not_exclusive(wrong)
         _PASSED.add(store.service)
         result = {"url": store.url, "writers": worst.writers, "rounds": len(rounds), "most_winners": len(worst.winners)}
-        store.put(RESULT, json.dumps(result).encode())
+        store.put(PROBE, json.dumps(result).encode())
 
 
 def _has_passed(store: FsspecStore) -> bool:
     """Whether this very directory says so: a copy of another one proves nothing."""
-    if not store.exists(RESULT):
+    if not store.exists(PROBE):
         return False
     try:
-        return bool(json.loads(store.get(RESULT))["url"] == store.url)
+        return bool(json.loads(store.get(PROBE))["url"] == store.url)
     except (ValueError, TypeError, KeyError):
         return False
 
