@@ -11,7 +11,7 @@ from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
 from shardwise.api.result import RunInfo
 from shardwise.compute.task import Output
-from shardwise.errors import Interrupted, ShardwiseError, StorageError
+from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.plan.work import Work, WriteTo
 from shardwise.records import plain
 from shardwise.run.commits import Commit
@@ -139,6 +139,16 @@ class RunLedger:
             self._keeper.finish(info.to_json())
         else:
             self.note("part", info.to_json())
+
+    def check_not_taken(self) -> None:
+        """Raise RunIsTaken if another driver has taken over, which may be why something failed to be written."""
+        if self.kept_at and self._worked:
+            try:
+                self._keeper.check_not_taken()
+            except RunIsTaken:
+                raise
+            except StorageError:  # then the first error is the one to tell
+                return
 
     def failed(self, error: ShardwiseError) -> None:
         """Say in the journal how it ended."""

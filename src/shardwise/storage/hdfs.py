@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 
+from shardwise.storage.naming import PROBES
 from shardwise.storage.remote import FsspecStore, answers
-from shardwise.storage.store import HIDDEN
+from shardwise.storage.store import HIDDEN, within
 
 
 class HdfsStore(FsspecStore):
@@ -42,8 +43,8 @@ class HdfsStore(FsspecStore):
                 self._move(source, target, replace=True)
 
     def clean(self) -> None:
-        names = self._list_all("")
-        self.delete_many(name for name in names if name.rpartition("/")[2].startswith(HIDDEN))
+        hidden = (name for name in self._list_all("") if name.rpartition("/")[2].startswith(HIDDEN))
+        self.delete_many(name for name in hidden if not within(PROBES, name))  # another driver's probe is its own
 
     def delete_tree(self, directory: str) -> None:
         if not directory:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
 from shardwise.errors import ShardwiseError, StorageError
-from shardwise.storage.naming import PROBE
-from shardwise.storage.store import HIDDEN
+from shardwise.storage.naming import PROBE, PROBES
 
 if TYPE_CHECKING:
     from shardwise.storage.remote import FsspecStore
@@ -82,9 +81,9 @@ def _has_passed(store: FsspecStore) -> bool:
 
 def probe(store: FsspecStore) -> list[Round]:
     """Let writers meet, and delete what they wrote."""
-    token = secrets.token_hex(8)
-    names = [f"{HIDDEN}{token}-{number}" for number in range(len(SIZES))]
-    store.create(f"{HIDDEN}{token}", b"")  # refused where there is no such request, before a process is started for it
+    place = f"{PROBES}/{secrets.token_hex(8)}"
+    names = [f"{place}/{number}" for number in range(len(SIZES))]
+    store.create(f"{place}/alone", b"")  # refused where there is no such request, before a process is started for it
     try:
         with _start(store) as helper:
             try:
@@ -92,7 +91,7 @@ def probe(store: FsspecStore) -> list[Round]:
             finally:
                 helper.kill()
     finally:
-        store.delete_many([f"{HIDDEN}{token}", *names])
+        store.delete_tree(place)
 
 
 def compete(store: FsspecStore, name: str, size: int, first: int, start: threading.Barrier) -> list[bool | None]:
