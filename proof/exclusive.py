@@ -7,16 +7,15 @@ that they had created an object in parts is a figure, and the reason why nothing
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from _proof import Proof, must
 from servers import kinds
-from servers.keeper import Place, Unavailable
+from servers.shared import start, wait_for
 from shardwise.storage import open_store
 from shardwise.storage.probe import probe
 
@@ -29,31 +28,18 @@ def main() -> None:
     proof = Proof("exclusive", 10, "one of many writers creates a file, the others are told that they did not")
     figures: dict[str, Any] = {}
     for kind in ("seaweedfs", "hdfs", "rclone"):
-        with server(proof, kind) as address:
-            if address is None:
-                figures[kind] = "not there"
-                continue
-            for name, url, options in places(kind, address):
-                figures[name] = proof.check(name, partial(winners, proof.count, url, options, kind == "rclone"))
-                proof.passed(proof.count)
-            if kind == "seaweedfs":
-                figures["seaweedfs in parts"] = in_parts(address, min(proof.count, 5))
+        start(kind, proof.directory / kind, os.getpid())
+        address = wait_for(proof.directory / kind)
+        if isinstance(address, str):
+            proof.tell(f"{kind}: {address}")
+            figures[kind] = "not there"
+            continue
+        for name, url, options in places(kind, address):
+            figures[name] = proof.check(name, partial(winners, proof.count, url, options, kind == "rclone"))
+            proof.passed(proof.count)
+        if kind == "seaweedfs":
+            figures["seaweedfs in parts"] = in_parts(address, min(proof.count, 5))
     proof.end(**figures)
-
-
-@contextmanager
-def server(proof: Proof, kind: str) -> Iterator[dict[str, Any] | None]:
-    """A server of this process."""
-    directory = proof.directory / kind
-    directory.mkdir()
-    place = Place(directory)
-    try:
-        yield kinds.KINDS[kind](place)
-    except (Unavailable, ImportError) as why:
-        proof.tell(f"{kind}: {why}")
-        yield None
-    finally:
-        place.kill()
 
 
 def places(kind: str, address: dict[str, Any]) -> list[tuple[str, str, dict[str, Any] | None]]:

@@ -6,8 +6,10 @@ then: one works, the others say so, and the answer is that of local files.
 
 from __future__ import annotations
 
+import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ import pyarrow.parquet as pq
 
 from _proof import Proof, must
 from servers import kinds
-from servers.keeper import Place, Unavailable
+from servers.shared import start as start_server
+from servers.shared import wait_for
 from shardwise.errors import RunIsTaken
 from shardwise.storage import open_store
 from storage.remote_driver import carry_out, go, start
+
+KINDS = ("seaweedfs", "hdfs")
 
 
 def main() -> None:
@@ -29,28 +34,23 @@ def main() -> None:
     data = pa.BufferOutputStream()
     pq.write_table(pa.table({"x": np.random.default_rng(1).standard_normal(1200)}), data)
     parquet = data.getvalue().to_pybytes()
-    expected = case_at(f"file://{proof.directory}/local", None, parquet, proof.directory / "log")
-    servers, seen = {}, {"drivers": 0, "killed": 0, "said so": 0, "finished": 0}
-    places = [Place(proof.directory / kind) for kind in ("seaweedfs", "hdfs")]
-    try:
-        for place in places:
-            place.directory.mkdir()
-            try:
-                servers[place.directory.name] = kinds.KINDS[place.directory.name](place)
-            except (Unavailable, ImportError) as why:
-                proof.tell(f"{place.directory.name}: {why}")
-        for number in proof.numbers:
-            kind = ("seaweedfs", "hdfs")[number % 2]
-            if kind in servers:
-                url = f"s3://{kinds.BUCKET}" if kind == "seaweedfs" else servers[kind]["url"]
-                options = servers[kind] if kind == "seaweedfs" else None
-                about = prepared(f"{url}/{number}", options, parquet, proof.directory / f"log{number}")
-                chance = random.Random(f"{proof.seed}-{number}")
-                proof.check(number, lambda a=about, c=chance: meet(a, c, carry_out(expected, engine="inline")[0], seen))
-                proof.passed()
-    finally:
-        for place in places:
-            place.kill()
+    local = case_at(f"file://{proof.directory}/local", None, parquet, proof.directory / "log")
+    answer = carry_out(local, engine="inline")[0]
+    servers: dict[str, dict[str, Any] | str] = {}
+    seen = {"drivers": 0, "killed": 0, "said so": 0, "finished": 0}
+    for kind in KINDS:
+        start_server(kind, proof.directory / kind, os.getpid())
+        servers[kind] = wait_for(proof.directory / kind)
+    for number in proof.numbers:
+        kind = KINDS[number % 2]
+        address = servers[kind]
+        if isinstance(address, str):
+            proof.tell(f"{kind}: {address}")
+            continue
+        url, options = (f"s3://{kinds.BUCKET}", address) if kind == "seaweedfs" else (address["url"], None)
+        about = prepared(f"{url}/{number}", options, parquet, proof.directory / f"log{number}")
+        proof.check(number, partial(meet, about, random.Random(f"{proof.seed}-{number}"), answer, seen))
+        proof.passed()
     proof.end(**seen)
 
 

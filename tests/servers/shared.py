@@ -25,20 +25,28 @@ def address_of(kind: str, factory: pytest.TempPathFactory) -> dict[str, Any]:
     with open(base / f"{kind}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.exists():
-            directory.mkdir()
-            watched = os.getppid() if beside_workers else os.getpid()
-            command = [sys.executable, str(KEEPER), kind, str(directory), str(watched)]
-            with open(directory / "keeper.log", "wb") as log:  # it goes its own way at once
-                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
-    return _wait(kind, directory)
+            start(kind, directory, os.getppid() if beside_workers else os.getpid())
+    found = wait_for(directory)
+    if isinstance(found, str):
+        pytest.skip(f"{kind}: {found}")
+    return found
 
 
-def _wait(kind: str, directory: Path) -> dict[str, Any]:
+def start(kind: str, directory: Path, pid: int) -> None:
+    """Have a server started, which ends with a process."""
+    directory.mkdir()
+    command = [sys.executable, str(KEEPER), kind, str(directory), str(pid)]
+    with open(directory / "keeper.log", "wb") as log:  # it goes its own way at once
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+
+
+def wait_for(directory: Path) -> dict[str, Any] | str:
+    """The address of a server that was started, or why there is none."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if (directory / "address.json").exists():
             return dict(json.loads((directory / "address.json").read_text()))
         if (directory / "reason.txt").exists():
-            pytest.skip(f"{kind}: {(directory / 'reason.txt').read_text()}")
+            return (directory / "reason.txt").read_text()
         time.sleep(0.05)
-    pytest.skip(f"{kind}: not there after {PATIENCE:g} s")
+    return f"not there after {PATIENCE:g} s"
