@@ -26,7 +26,8 @@ def runner() -> ModuleType:
     return module
 
 
-IN_THE_SUITE_ALREADY = {"power_loss", "quarantine"}  # the same cases are tests of their own, and these take minutes
+IN_THE_SUITE_ALREADY = {"power_loss", "quarantine", "exclusive", "remote_drivers"}
+"""The same cases are tests of their own, and these take minutes."""
 
 
 @pytest.mark.parametrize("name", [path.stem for path in runner().scripts() if path.stem not in IN_THE_SUITE_ALREADY])

@@ -185,3 +185,19 @@ def test_empty_ranges_count_once() -> None:
     covered.add(commit(0, 0, 1))
     assert not covered.is_free(0, 0)
     assert covered.is_free(0, 4)
+
+
+def test_a_put_that_failed_because_another_driver_was_there_is_taken(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stores without locks the other one may have tidied up what was about to get the name."""
+    mine, other = written(store, 1), Journal(store)
+    other.load()
+    other.append(LINES)
+
+    def fail(name: str, data: bytes) -> bool:
+        raise StorageError("the hidden file has vanished", "")
+
+    monkeypatch.setattr(store, "put_if_absent", fail)
+    with pytest.raises(RunIsTaken):
+        mine.append(LINES)

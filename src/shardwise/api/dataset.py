@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from shardwise.compute.custom import Aggregate
     from shardwise.data.source import Source
 
+Access = dict[str, Any] | None
+"""Storage options; None: those of the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -231,12 +234,21 @@ class Dataset:
 
         return stream(self.collect(), options)
 
-    def _write(self, directory: str, form: str, overwrite: bool, file_batches: int | None) -> Job:
+    def _write(
+        self, directory: str, form: str, overwrite: bool, file_batches: int | None, storage_options: Access
+    ) -> Job:
         if file_batches is not None and file_batches < 1:
             raise UsageError(f"file_batches is {file_batches}", "give at least 1")
-        return self._job(WriteTo(str(directory), form, overwrite, file_batches))
+        return self._job(WriteTo(str(directory), form, overwrite, file_batches, storage_options))
 
-    def write_parquet(self, directory: str, *, overwrite: bool = False, file_batches: int | None = None) -> Job:
+    def write_parquet(
+        self,
+        directory: str,
+        *,
+        overwrite: bool = False,
+        file_batches: int | None = None,
+        storage_options: Access = None,
+    ) -> Job:
         """Write ``part-*.parquet`` into a directory; ``_SUCCESS`` comes last. A row group is one batch.
 
         Parameters
@@ -247,24 +259,55 @@ class Dataset:
             Replace what is there.
         file_batches : int, optional
             Batches of a file. Default: 8, or 32 items.
+        storage_options : dict, optional
+            Credentials and the like, for the fsspec library of a URL. Default: those of ``run``.
+            Never written anywhere.
         """
-        return self._write(directory, "parquet", overwrite, file_batches)
+        return self._write(directory, "parquet", overwrite, file_batches, storage_options)
 
-    def write_csv(self, directory: str, *, overwrite: bool = False, file_batches: int | None = None) -> Job:
+    def write_csv(
+        self,
+        directory: str,
+        *,
+        overwrite: bool = False,
+        file_batches: int | None = None,
+        storage_options: Access = None,
+    ) -> Job:
         """Write ``part-*.csv`` (UTF-8, a header each, RFC 4180). Parameters as for ``write_parquet``."""
-        return self._write(directory, "csv", overwrite, file_batches)
+        return self._write(directory, "csv", overwrite, file_batches, storage_options)
 
-    def write_ndjson(self, directory: str, *, overwrite: bool = False, file_batches: int | None = None) -> Job:
+    def write_ndjson(
+        self,
+        directory: str,
+        *,
+        overwrite: bool = False,
+        file_batches: int | None = None,
+        storage_options: Access = None,
+    ) -> Job:
         """Write ``part-*.ndjson``. Parameters as for ``write_parquet``."""
-        return self._write(directory, "ndjson", overwrite, file_batches)
+        return self._write(directory, "ndjson", overwrite, file_batches, storage_options)
 
-    def write_ipc(self, directory: str, *, overwrite: bool = False, file_batches: int | None = None) -> Job:
+    def write_ipc(
+        self,
+        directory: str,
+        *,
+        overwrite: bool = False,
+        file_batches: int | None = None,
+        storage_options: Access = None,
+    ) -> Job:
         """Write ``part-*.arrow`` (Arrow IPC files). Parameters as for ``write_parquet``."""
-        return self._write(directory, "ipc", overwrite, file_batches)
+        return self._write(directory, "ipc", overwrite, file_batches, storage_options)
 
-    def write_npy(self, directory: str, *, overwrite: bool = False, file_batches: int | None = None) -> Job:
+    def write_npy(
+        self,
+        directory: str,
+        *,
+        overwrite: bool = False,
+        file_batches: int | None = None,
+        storage_options: Access = None,
+    ) -> Job:
         """Write ``part-*.npy`` of an array. Parameters as for ``write_parquet``."""
-        return self._write(directory, "npy", overwrite, file_batches)
+        return self._write(directory, "npy", overwrite, file_batches, storage_options)
 
 
 @dataclass(frozen=True, slots=True)

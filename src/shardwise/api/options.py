@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from shardwise.errors import UsageError
@@ -43,7 +43,10 @@ class Options:
     seed : int
         Of ``ctx.rng``.
     run_dir : str, optional
-        Where the run is kept. Default: the user's cache, by the job's fingerprint.
+        Where the run is kept: a path or URL. Default: the user's cache, by the job's fingerprint.
+    storage_options : dict, optional
+        Credentials and the like, for the fsspec library of ``run_dir`` and of an output directory that was given none
+        of its own. Default: what that library finds in the environment. Never written anywhere.
     restart : bool
         Forget what an earlier run of this job committed.
     first : float or str, optional
@@ -63,6 +66,7 @@ class Options:
     max_quarantined: int | float | str | None = None
     seed: int = 0
     run_dir: str | None = None
+    storage_options: dict[str, Any] | None = field(default=None, repr=False, hash=False)
     restart: bool = False
     first: float | str | None = None
     progress: ProgressStyle = "auto"

@@ -86,6 +86,7 @@ class _Run:
                 self._finish(made, end)
                 keeper.keep()
             except ShardwiseError as error:
+                self.ledger.check_not_taken()
                 keep_after_failure(keeper)
                 self.ledger.failed(error)
                 raise

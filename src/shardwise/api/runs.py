@@ -11,13 +11,13 @@ from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
 from shardwise.api.result import RunInfo
 from shardwise.compute.task import Output
-from shardwise.errors import Interrupted, ShardwiseError, StorageError
+from shardwise.errors import Interrupted, RunIsTaken, ShardwiseError, StorageError
 from shardwise.plan.work import Work, WriteTo
 from shardwise.records import plain
 from shardwise.run.commits import Commit
 from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.fingerprint import fingerprint, unknown
-from shardwise.storage import digest, open_store
+from shardwise.storage import digest, open_store, remember
 
 
 class RunLedger:
@@ -140,6 +140,16 @@ class RunLedger:
         else:
             self.note("part", info.to_json())
 
+    def check_not_taken(self) -> None:
+        """Raise RunIsTaken if another driver has taken over, which may be why something failed to be written."""
+        if self.kept_at and self._worked:
+            try:
+                self._keeper.check_not_taken()
+            except RunIsTaken:
+                raise
+            except StorageError:  # then the first error is the one to tell
+                return
+
     def failed(self, error: ShardwiseError) -> None:
         """Say in the journal how it ended."""
         if self.kept_at and self._worked:
@@ -152,6 +162,7 @@ class RunLedger:
 def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """The run's ledger, created or resumed. Data in memory is only kept where a directory is asked for, where there is
     an output directory to protect, or where rows may go to quarantine and nobody would have them after the command."""
+    remember_access(work, options)
     document = job_document(work, title)
     lasting = isinstance(work.target, WriteTo) or (work.guarded and TYPED.get() is not None)
     if document is None and options.run_dir is None and not lasting:
@@ -174,6 +185,14 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
         cache.prune_now_and_then(keep=[directory.id])
 
 
+def remember_access(work: Work, options: Options) -> None:
+    """Let all that opens stores know the storage options of the run directory and the output directory."""
+    remember(options.run_dir or "", options.storage_options)
+    if isinstance(work.target, WriteTo):
+        given = work.target.storage_options
+        remember(work.target.directory, options.storage_options if given is None else given)
+
+
 def _by_content(work: Work, title: str) -> dict[str, Any]:
     return job_document(work, title, content_document(work.pipeline.source)) or {}
 
@@ -184,6 +203,7 @@ def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     from shardwise.run import cache
     from shardwise.run.view import RunView
 
+    remember_access(work, options)
     document = job_document(work, title)
     url = options.run_dir or ("" if document is None else cache.cached_run(document))
     nothing = EphemeralLedger()

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
 from shardwise import errors
+from shardwise.compute.program import Attempt, Program
 from shardwise.data.loans import Loans, lending
+from shardwise.storage import entrusted, remember
 
 
-def dump_program(program: object, loans: Loans) -> bytes:
-    """A program as it travels; data in memory is lent.
+@dataclass(frozen=True, slots=True)
+class Entrusted:
+    """A program that needs storage options where it runs."""
+
+    program: Program
+    options: dict[str, dict[str, Any]] = field(repr=False)
+
+    def execute(self, attempt: Attempt) -> None:
+        """Execute the program, with these options known to the process."""
+        for place, options in self.options.items():
+            remember(place, options)
+        self.program.execute(attempt)
+
+
+def dump_program(program: Program, loans: Loans, places: Iterable[str] = ()) -> bytes:
+    """A program as it travels; data in memory is lent. With it go the storage options of ``places``, URLs that it
+    reads from and writes to, which are written nowhere.
 
     Raises
     ------
@@ -16,6 +37,8 @@ def dump_program(program: object, loans: Loans) -> bytes:
     """
     import cloudpickle
 
+    options = entrusted(places)
+    program = Entrusted(program, options) if options else program
     try:
         with lending(loans):
             return bytes(cloudpickle.dumps(program))

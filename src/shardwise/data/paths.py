@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
-from shardwise.errors import InputError, MissingExtra, StorageError, UsageError
+from shardwise.errors import InputError, ShardwiseError, StorageError, UsageError
+from shardwise.storage.file_systems import file_system
 
 PathLike = str | os.PathLike[str]
 Options = dict[str, Any]
@@ -22,6 +24,9 @@ _MAGIC = re.compile(r"[*?\[]")
 _SHOWN = 5
 _CHANGED = ("mtime", "LastModified", "last_modified", "updated", "created")
 """What file systems call the time of the last change."""
+
+_CHANGED_MS = ("modification_time", "modificationTime")
+"""What HDFS calls it: milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +112,18 @@ def open_file(url: str, storage_options: Options | None = None) -> BinaryIO:
     try:
         if not is_url(url):
             return open(url, "rb")
-        file_system, path = _file_system(url, storage_options or {})
-        return cast(BinaryIO, file_system.open(path, "rb"))
+        system, path = file_system(url, storage_options)
+        return cast(BinaryIO, system.open(path, "rb"))
+    except ShardwiseError:
+        raise
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(
             f"{url}: the file is no longer there.", "put it back, or run again on what is there"
         ) from error
     except PermissionError as error:
         raise InputError(f"{url}: permission to read it is refused.", "change its permissions") from error
-    except OSError as error:
-        raise StorageError(f"{url}: cannot be opened: {error}.", "see that the store can be reached") from error
+    except Exception as error:  # no connection, no credentials: not all libraries make OSErrors of them
+        raise StorageError(f"{url}: cannot be opened: {_gist(error)}.", "see that the store can be reached") from error
 
 
 def file_identity(file: FileInfo) -> dict[str, Any]:
@@ -211,53 +218,58 @@ def _what_is_there(full: Path) -> str:
 # --- files behind fsspec
 
 
-def _file_system(url: str, options: Options) -> tuple[Any, str]:
-    import fsspec
-
-    try:
-        file_system, path = fsspec.core.url_to_fs(url, **options)
-    except ImportError as error:
-        raise MissingExtra(f"{url}: {error}.", "install the package that it names with pip") from error
-    except ValueError as error:
-        raise UsageError(f"{url}: {error}.", "use a protocol that fsspec knows, or a local path") from error
-    return file_system, path
-
-
 def _remote(url: str, suffixes: Sequence[str], options: Options) -> list[FileInfo]:
-    file_system, path = _file_system(url, options)
+    system, path = file_system(url, options)
     try:
-        if file_system.isfile(path):
-            return [_remote_info(file_system, file_system.info(path))]
-        if file_system.isdir(path):
+        found = _remote_look(system, path)
+        if found is not None and found["type"] == "file":
+            return [_remote_info(system, url, found)]
+        if found is not None:
             under = path.rstrip("/")
             details = [
                 info
-                for name, info in file_system.find(under, detail=True).items()
+                for name, info in system.find(under, detail=True).items()
                 if not _skipped(name[len(under) :].split("/")) and _wanted(name, suffixes)
             ]
         elif _MAGIC.search(path):
             details = [
                 info
-                for name, info in file_system.glob(path, detail=True).items()
+                for name, info in system.glob(path, detail=True).items()
                 if info.get("type") == "file" and not _hidden_in_glob(name, path)
             ]
         else:
             details = []
-        there = "" if details else _remote_there(file_system, path)
-    except OSError as error:
-        raise StorageError(f"{url}: cannot be listed: {error}.", "see that the store can be reached") from error
+        there = "" if details else _remote_there(system, path)
+    except Exception as error:
+        raise StorageError(f"{url}: cannot be listed: {_gist(error)}.", "see that the store can be reached") from error
     if not details:
         raise InputError(
             f"{url}: no file matches ({' or '.join(suffixes)} in a directory); {there}.", "correct the URL"
         )
-    return sorted((_remote_info(file_system, info) for info in details), key=lambda file: file.url)
+    return sorted((_remote_info(system, url, info) for info in details), key=lambda file: file.url)
 
 
-def _remote_info(file_system: Any, info: dict[str, Any]) -> FileInfo:
-    url = file_system.unstrip_protocol(info["name"])
+def _remote_look(system: Any, path: str) -> dict[str, Any] | None:
+    """What there is at a path. ``isfile`` and ``isdir`` of fsspec say False where they were not let in."""
+    try:
+        return dict(system.info(path))
+    except FileNotFoundError:
+        return None
+
+
+def _gist(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _remote_info(system: Any, asked: str, info: dict[str, Any]) -> FileInfo:
+    url = str(system.unstrip_protocol(info["name"]))
+    if asked.startswith("webhdfs://"):  # whose own URLs leave the host out
+        url = f"webhdfs://{urlsplit(asked).netloc}{info['name']}"
     etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
     changed = next((info[k] for k in _CHANGED if k in info), None)
-    return FileInfo(url, int(info["size"] or 0), _nanoseconds(changed), str(etag) if etag else None)
+    milliseconds = next((int(info[k]) for k in _CHANGED_MS if k in info), None)
+    moment = _nanoseconds(changed) if milliseconds is None else milliseconds * 1_000_000
+    return FileInfo(url, int(info["size"] or 0), moment, str(etag) if etag else None)
 
 
 def _nanoseconds(moment: Any) -> int | None:
@@ -271,12 +283,12 @@ def _nanoseconds(moment: Any) -> int | None:
     return round(moment * 1_000_000) * 1000 if isinstance(moment, (int, float)) else None
 
 
-def _remote_there(file_system: Any, path: str) -> str:
+def _remote_there(system: Any, path: str) -> str:
     parent = path.rstrip("/")
-    while parent and (_MAGIC.search(parent) or not file_system.isdir(parent)):
+    while parent and (_MAGIC.search(parent) or not system.isdir(parent)):
         parent = parent.rpartition("/")[0]
     try:
-        names = [str(name).rstrip("/").rpartition("/")[2] for name in file_system.ls(parent, detail=False)]
+        names = [str(name).rstrip("/").rpartition("/")[2] for name in system.ls(parent, detail=False)]
     except (OSError, ValueError):
         return "its place cannot be listed"
     return f"{parent or 'the root'} holds {_listing(names)}"

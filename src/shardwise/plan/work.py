@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.pipeline import Pipeline
@@ -48,6 +48,7 @@ class WriteTo:
     format: str
     overwrite: bool = False
     part_batches: int | None = None
+    storage_options: dict[str, Any] | None = field(default=None, repr=False, hash=False)
     needs_schema = True
 
 

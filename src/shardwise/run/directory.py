@@ -177,6 +177,11 @@ class RunDirectory(RunView):
         found, self._superseded = self._superseded, False
         return found
 
+    def check_not_taken(self) -> None:
+        """Raise RunIsTaken if another driver has taken over: what it tidied up is missing here."""
+        if self._epoch:
+            self._journal.check_not_taken()
+
     def discard(self, attempt: int) -> None:
         """Delete what an attempt wrote that will not be committed. It may still be writing: then say it again."""
         self._places().delete_attempt(attempt, self._bases.get(attempt, ""))
@@ -225,8 +230,10 @@ class RunDirectory(RunView):
                 self.sweep()
             else:
                 self._release()
-        except BaseException:
+        except BaseException as error:
             self._release()
+            if isinstance(error, StorageError):
+                self.check_not_taken()
             raise
 
     def _look(self, job: dict[str, Any], restart: bool) -> bool:

@@ -126,11 +126,14 @@ class Journal:
         self.next += 1
 
     def _doubt(self, name: str, data: bytes, error: StorageError) -> StorageError:
-        """What a put that failed means: nothing, unless the segment is there nevertheless. Whether it would outlive a
-        power cut cannot be known then, so that its commits can neither be counted on nor be made again."""
+        """What a put that failed means: nothing, unless the segment is there nevertheless. Another driver's: this one
+        was too late, and may have failed because that one has tidied up. Our own: whether it would outlive a power cut
+        cannot be known then, so that its commits can neither be counted on nor be made again."""
         with contextlib.suppress(StorageError):
-            if not self._store.exists(name) or self._store.get(name) != data:
+            if not self._store.exists(name):
                 return error
+            if self._store.get(name) != data:
+                return self._taken(name)
         return InDoubt(f"{error.message}: whether the commits of {name} stand is not known", error.fix)
 
     def _taken(self, name: str) -> RunIsTaken:

@@ -10,8 +10,9 @@ from shardwise.run.fingerprint import fingerprint, unknown
 from shardwise.run.journal import FIRST
 from shardwise.run.lock import NAME as LOCK
 from shardwise.storage import open_store
+from shardwise.storage.naming import PROBE, PROBES
 
-_OURS = frozenset({LOCK, "journal", "damaged", "logs", "outputs", "_attempts"})
+_OURS = frozenset({LOCK, PROBE, PROBES, "journal", "damaged", "logs", "outputs", "_attempts"})
 _FIX = "pass --restart to begin anew, or choose another --run-dir"
 
 

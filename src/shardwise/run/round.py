@@ -171,7 +171,8 @@ class Round:
         driver = self.driver
         stage = self.graph.stages[task.stage]
         if task.stage not in self.programs:
-            self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans))
+            places = (driver.ledger.url, stage.output)
+            self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans, places))
         self.attempts.add(start.attempt)
         self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares)
         if start.backup:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from shardwise.storage.access import entrusted, remember
 from shardwise.storage.digests import DigestWriter, digest, digest_file
 from shardwise.storage.local import LocalStore
 from shardwise.storage.moving import move
 from shardwise.storage.opening import open_store
-from shardwise.storage.remote import FsspecStore
 from shardwise.storage.store import Store
 
-__all__ = ["DigestWriter", "FsspecStore", "LocalStore", "Store", "digest", "digest_file", "move", "open_store"]
+__all__ = [
+    "DigestWriter",
+    "LocalStore",
+    "Store",
+    "digest",
+    "digest_file",
+    "entrusted",
+    "move",
+    "open_store",
+    "remember",
+]

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 UNFINISHED = ".tmp"
 
+PROBE = "probe.json"
+"""In a run directory on a remote store: what the probe of that store found."""
+
+PROBES = "_probe"
+"""Directory of the files of probes under way."""
+
 
 def attempt_name(name: str, publish: str = "") -> str:
     """Name, in the attempt's directory, of the file of an output.

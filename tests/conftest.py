@@ -1,0 +1,56 @@
+"""Fixtures of tests that need a real server; each is skipped, with the reason, where it cannot be had."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from servers.kinds import BUCKET
+from servers.shared import address_of
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A place of its own on a server, and what it takes to get in."""
+
+    url: str
+    options: dict[str, Any] | None = field(repr=False)
+
+    def at(self, name: str) -> str:
+        """URL of something in it."""
+        return f"{self.url}/{name}"
+
+
+def _place(kind: str, protocol: str, factory: pytest.TempPathFactory) -> Remote:
+    return Remote(f"{protocol}://{BUCKET}/{uuid.uuid4().hex}", address_of(kind, factory))
+
+
+@pytest.fixture
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """A place on a server whose conditional puts are exclusive."""
+    pytest.importorskip("s3fs")
+    return _place("seaweedfs", "s3", tmp_path_factory)
+
+
+@pytest.fixture
+def careless_s3(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """A place on a server that ignores conditions."""
+    pytest.importorskip("s3fs")
+    return _place("rclone", "s3", tmp_path_factory)
+
+
+@pytest.fixture
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """A directory of HDFS."""
+    pytest.importorskip("hdfs_native")
+    return Remote(f"{address_of('hdfs', tmp_path_factory)['url']}/{uuid.uuid4().hex}", None)
+
+
+@pytest.fixture
+def webhdfs(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """The same over HTTP."""
+    pytest.importorskip("requests")
+    return Remote(f"{address_of('hdfs', tmp_path_factory)['web']}/{uuid.uuid4().hex}", {"user": "tester"})
