@@ -83,4 +83,10 @@ def _local(arguments: str) -> Engine:
     return LocalEngine(int(arguments) if arguments else None)
 
 
-_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local}
+def _dask(arguments: str) -> Engine:
+    from shardwise.engines.dask import DaskEngine
+
+    return DaskEngine("tcp:" + arguments if arguments.startswith("//") else None)
+
+
+_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask}
