@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
@@ -31,6 +33,7 @@ class Cluster:
     directory: Path
     heads: list[subprocess.Popen[bytes]] = field(default_factory=list)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    client: str = ""  # a second way to it
 
     def start(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         log = open(self.directory / f"{len(self.heads) + len(self.nodes)}.log", "wb")  # noqa: SIM115
@@ -59,9 +62,18 @@ class Cluster:
 
     def kill(self) -> None:
         for process in (*self.nodes, *self.heads):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_tree(process.pid)
             process.wait()
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started, even in sessions of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        first.suspend()
+        for process in (*first.children(recursive=True), first):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def _die_with_us() -> None:
@@ -109,7 +121,74 @@ def add_dask_node(cluster: Cluster, address: str, *more: str) -> subprocess.Pope
     return node
 
 
-CLUSTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Cluster]]] = {"dask": dask_cluster}
+RAY = """
+import sys
+import ray._private.services as services
+services.resolve_ip_for_localhost = services.get_node_ip_address = lambda *_: "127.0.0.1"
+sys.argv = ["ray", *sys.argv[1:]]
+from ray.scripts.scripts import main
+main()
+"""
+"""Ray's command line takes every address for this machine's own on the network; here it is loopback."""
+
+
+@contextlib.contextmanager
+def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
+    """A head and nodes of two CPUs each. This process is connected to it as long as it lives."""
+    with _directory() as directory, pytest.MonkeyPatch.context() as patch:
+        # Without "clusters" Ray binds to loopback only.
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        cluster = Cluster("ray://auto", directory)
+        port = free_port()
+        try:
+            client = ["--ray-client-server-port", str(free_port())]
+            head = [*client, "--head", "--port", str(port), "--include-dashboard", "false"]
+            cluster.heads.append(_ray_node(cluster, [*head, "--temp-dir", str(directory / "r")]))
+            cluster.until(lambda: _listens(port))
+            for _ in range(nodes):
+                add_ray_node(cluster, port)
+            cluster.until(lambda: cluster.log().count("Ray runtime started") > nodes)
+            patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+            cluster.client = f"ray://127.0.0.1:{client[1]}"
+            import ray
+
+            ray.init("auto", log_to_driver=False)
+            yield cluster
+        finally:
+            if "ray" in sys.modules:
+                sys.modules["ray"].shutdown()
+            cluster.kill()
+
+
+def add_ray_node(cluster: Cluster, port: int) -> subprocess.Popen[bytes]:
+    cluster.nodes.append(_ray_node(cluster, ["--address", f"127.0.0.1:{port}"], clusters="1"))
+    return cluster.nodes[-1]
+
+
+def _ray_node(cluster: Cluster, options: list[str], clusters: str = "0") -> subprocess.Popen[bytes]:
+    sizes = ["--num-cpus", "2", "--object-store-memory", "80000000"]
+    command = [sys.executable, "-c", RAY, "start", "--block", "--node-ip-address", "127.0.0.1", *sizes, *options]
+    return cluster.start(command, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=clusters)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+        return True
+    return False
+
+
+CLUSTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Cluster]]] = {
+    "dask": dask_cluster,
+    "ray": ray_cluster,
+}
 LIBRARIES = {"dask": "distributed", "ray": "ray", "spark": "pyspark"}
 
 

@@ -36,7 +36,7 @@ from clusters import Clusters
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-ENGINES = os.environ.get("SHARDWISE_ENGINES", "inline local dask-cluster").split()
+ENGINES = os.environ.get("SHARDWISE_ENGINES", "inline local dask-cluster ray-cluster").split()
 WITH_PROCESSES = [engine for engine in ENGINES if engine != "inline"]  # whose slots can be killed, and crash alone
 PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 BIG = 50 << 20

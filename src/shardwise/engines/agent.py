@@ -29,6 +29,10 @@ ORPHAN_SECONDS = 20.0
 POLL_SECONDS = 5.0
 """An agent that has no news says so after this time, so that the driver knows that it lives."""
 
+REST_SECONDS = 0.25
+"""After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task. Where
+none comes for so long, the agent is asked for news by itself."""
+
 BEAT_SECONDS = 1.0
 """How often an agent looks whether it is still wanted."""
 
@@ -76,7 +80,7 @@ class Agent:
             self._orders += orders
             self._ring()
 
-    def poll(self, seen: int, timeout: float = POLL_SECONDS) -> tuple[int, list[bytes]]:
+    def poll(self, seen: int, timeout: float | None = POLL_SECONDS) -> tuple[int, list[bytes]]:
         """News after those that were ``seen``, and the number of the last; waits for some."""
         self.touch()
         news = self.outbox.after(seen, timeout)
@@ -243,6 +247,11 @@ def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> 
         case "progress":
             return Progress(**fields)
     return Finished(slot, payload)
+
+
+def rests(news: list[bytes]) -> bool:
+    """Whether an agent with these news has nothing under way."""
+    return any(message.startswith(b'["finished"') for message in news)
 
 
 def _about_this_host() -> dict[str, Any]:

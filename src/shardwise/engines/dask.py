@@ -14,7 +14,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from shardwise.engines.agent import POLL_SECONDS, Agent, Terms
+from shardwise.engines.agent import POLL_SECONDS, REST_SECONDS, Agent, Terms, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.errors import EngineError
 
@@ -51,7 +51,7 @@ class DaskEngine(LendingEngine):
         self._cluster = cluster
         self._resources = resources
         self._seats: dict[str, distributed.Future] = {}
-        self._rpcs: dict[str, Any] = {}
+        self._talks: dict[str, _Talk] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
@@ -116,14 +116,9 @@ class DaskEngine(LendingEngine):
 
     async def _fetch(self, agent: str, address: str) -> None:
         """Fetch an agent's mail until it is gone."""
-        self._rpcs[agent] = rpc = await self._reach(address)
-        seen = 0
+        talk = self._talks[agent] = _Talk(agent, await self._reach(address))
         while not self._closing.is_set():
-            answer = await asyncio.wait_for(rpc.shardwise_poll(agent=agent, seen=seen), SILENCE_SECONDS)
-            if answer["last"] is None:
-                raise EngineError("its task ended")
-            seen = answer["last"]
-            for message in answer["messages"]:
+            for message in await talk.news():
                 self._heard(agent, message)
 
     async def _reach(self, address: str) -> Any:
@@ -131,7 +126,7 @@ class DaskEngine(LendingEngine):
 
         straight = self._client.rpc(address)
         try:
-            await asyncio.wait_for(straight.shardwise_poll(agent="", seen=0), POLL_SECONDS)
+            await asyncio.wait_for(straight.shardwise_talk(agent="", number=0, messages=[], seen=0), POLL_SECONDS)
         except (OSError, TimeoutError):
             return ProxyRPC(self._client.scheduler, address)
         return straight
@@ -141,7 +136,7 @@ class DaskEngine(LendingEngine):
 
     async def _deliver(self, agent: str, number: int, messages: list[bytes]) -> None:
         try:
-            await self._rpcs[agent].shardwise_post(agent=agent, number=number, messages=messages)
+            await self._talks[agent].post(number, messages)
         except Exception as error:
             self._lost(agent, f"{type(error).__name__}: {error}")
 
@@ -152,6 +147,45 @@ class DaskEngine(LendingEngine):
         threads = sum(worker["nthreads"] for worker in workers)
         has = ", ".join(sorted({f"{n:g} {name}" for worker in workers for name, n in worker["resources"].items()}))
         return f"it has {len(workers)} workers with {threads} threads in all" + (f" and each {has}" if has else "")
+
+
+class _Talk:
+    """The driver's side of one agent's mail, on the client's event loop."""
+
+    def __init__(self, agent: str, rpc: Any) -> None:
+        self._agent = agent
+        self._rpc = rpc
+        self._seen = 0
+        self._rests = False
+        self._next: asyncio.Queue[tuple[int, list[bytes]]] = asyncio.Queue()
+
+    async def news(self) -> list[bytes]:
+        """What it says next; nothing, now and then."""
+        number, messages = 0, list[bytes]()
+        if self._rests:
+            with contextlib.suppress(TimeoutError):
+                number, messages = await asyncio.wait_for(self._next.get(), REST_SECONDS)
+        self._rests = False
+        answer = await asyncio.wait_for(self._call(number, messages, self._seen), SILENCE_SECONDS)
+        if answer["last"] is None:
+            raise EngineError("its task ended")
+        self._seen = answer["last"]
+        news: list[bytes] = answer["messages"]
+        self._rests = rests(news)
+        return news
+
+    async def post(self, number: int, messages: list[bytes]) -> None:
+        """Mail for it: what wakes it from its rest also asks for news."""
+        if self._rests:
+            self._next.put_nowait((number, messages))
+        else:
+            await self._call(number, messages, None)
+
+    async def _call(self, number: int, messages: list[bytes], seen: int | None) -> dict[str, Any]:
+        answer: dict[str, Any] = await self._rpc.shardwise_talk(
+            agent=self._agent, number=number, messages=messages, seen=seen
+        )
+        return answer
 
 
 # --- in a worker of the cluster ------------------------------------------------------------------------------------
@@ -173,8 +207,7 @@ def serve(topic: str, terms: dict[str, Any]) -> None:
         task = worker.state.tasks.get(key)
         return stays() and task is not None and task.state != "cancelled"
 
-    worker.handlers.setdefault("shardwise_poll", poll)
-    worker.handlers.setdefault("shardwise_post", post)
+    worker.handlers.setdefault("shardwise_talk", talk)
     agent = Agent(Terms(**terms))
     _agents[agent.id] = agent
     try:
@@ -186,22 +219,20 @@ def serve(topic: str, terms: dict[str, Any]) -> None:
         raise Reschedule  # this worker retires: the slot goes to another
 
 
-async def poll(agent: str, seen: int) -> dict[str, Any]:
-    """Handler: an agent's mail, as soon as there is some."""
+async def talk(agent: str, number: int, messages: list[bytes], seen: int | None) -> dict[str, Any]:
+    """Handler: mail for an agent, and its own as soon as there is some after what was ``seen`` (None: do not wait)."""
     host = _agents.get(agent)
     if host is None:
         return {"last": None, "messages": []}
     host.touch()
+    if messages:
+        host.post(number, messages)
+    if seen is None:
+        return {"last": 0, "messages": []}
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     host.outbox.listen(seen, lambda: loop.call_soon_threadsafe(arrived.set))
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(arrived.wait(), POLL_SECONDS)
     host.touch()
-    last, messages = host.outbox.after(seen)
-    return {"last": last, "messages": messages}
-
-
-async def post(agent: str, number: int, messages: list[bytes]) -> None:
-    """Handler: mail for an agent."""
-    if (host := _agents.get(agent)) is not None:
-        host.post(number, messages)
+    last, news = host.outbox.after(seen)
+    return {"last": last, "messages": news}

@@ -89,4 +89,12 @@ def _dask(arguments: str) -> Engine:
     return DaskEngine("tcp:" + arguments if arguments.startswith("//") else None)
 
 
-_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask}
+def _ray(arguments: str) -> Engine:
+    from shardwise.engines.ray import RayEngine
+
+    if arguments.startswith("//"):
+        return RayEngine("auto" if arguments == "//auto" else "ray:" + arguments)
+    return RayEngine()
+
+
+_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask, "ray": _ray}
