@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,6 +173,53 @@ def _ray_node(cluster: Cluster, options: list[str], clusters: str = "0") -> subp
     return cluster.start(command, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=clusters)
 
 
+@contextlib.contextmanager
+def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
+    """A standalone master and workers of four cores each. This process keeps a context there as long as it lives."""
+    from pyspark import SparkConf, SparkContext
+
+    with _directory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        port = free_port()
+        cluster = Cluster(f"spark://127.0.0.1:{port}", directory)
+        try:
+            master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--webui-port", "0"]
+            cluster.heads.append(_spark(cluster, *master, "--port", str(port)))
+            cluster.until(lambda: _listens(port))
+            for _ in range(nodes):
+                add_spark_node(cluster, port)
+            cluster.until(lambda: cluster.log().count("Registering worker") >= nodes)
+            settings = SparkConf().setMaster(cluster.url).setAppName("tests").set("spark.cores.max", str(SLOTS))
+            for name in ("spark.driver.host", "spark.driver.bindAddress"):
+                settings.set(name, "127.0.0.1")
+            for name in ("spark.ui.enabled", "spark.ui.showConsoleProgress"):
+                settings.set(name, "false")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                context = SparkContext(conf=settings.set("spark.log.level", "OFF").set("spark.executor.memory", "512m"))
+            try:
+                yield cluster
+            finally:
+                context.stop()
+        finally:
+            cluster.kill()
+
+
+def add_spark_node(cluster: Cluster, port: int) -> subprocess.Popen[bytes]:
+    sizes = ["--cores", "4", "--memory", "1g", "--webui-port", "0", "--work-dir", str(cluster.directory / "work")]
+    worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", *sizes, f"spark://127.0.0.1:{port}"]
+    cluster.nodes.append(_spark(cluster, *worker))
+    return cluster.nodes[-1]
+
+
+def _spark(cluster: Cluster, *command: str) -> subprocess.Popen[bytes]:
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    return cluster.start([str(home / "bin" / "spark-class"), *command], SPARK_HOME=str(home))
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -188,6 +236,7 @@ def _listens(port: int) -> bool:
 CLUSTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Cluster]]] = {
     "dask": dask_cluster,
     "ray": ray_cluster,
+    "spark": spark_cluster,
 }
 LIBRARIES = {"dask": "distributed", "ray": "ray", "spark": "pyspark"}
 

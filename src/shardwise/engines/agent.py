@@ -68,6 +68,7 @@ class Agent:
         self._bell: tuple[socket.socket, socket.socket] | None = socket.socketpair()
         self._polled_at = time.monotonic()
         self._closing = False
+        self._ended = threading.Event()
         self._programs: dict[str, _Kept | None] = {}  # None: asked for
         self._held: tuple[int, bytes, int | None, set[str]] | None = None  # a task that waits for its programs
 
@@ -97,6 +98,10 @@ class Agent:
         with self._lock:
             self._closing = True
             self._ring()
+
+    def has_ended(self, seen: int) -> bool:
+        """Whether it has ended, and all that it said has been ``seen``."""
+        return self._ended.is_set() and not self.outbox.after(seen)[1]
 
     def _ring(self) -> None:
         self._called.set()
@@ -130,6 +135,7 @@ class Agent:
             engine.close()
             self._clear()
             self.outbox.put(mail.write("closed"))
+            self._ended.set()
 
     def _goes_on(self, wanted: Callable[[], bool]) -> bool:
         lonely = time.monotonic() - self._polled_at > self._terms.orphan_seconds

@@ -219,5 +219,4 @@ class Seat:
         if seen is None:
             return self._agent.id, 0, []
         last, news = self._agent.poll(seen)
-        ended = not news and not self._thread.is_alive()
-        return self._agent.id, None if ended else last, news
+        return self._agent.id, None if self._agent.has_ended(seen) else last, news

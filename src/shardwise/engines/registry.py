@@ -97,4 +97,16 @@ def _ray(arguments: str) -> Engine:
     return RayEngine()
 
 
-_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask, "ray": _ray}
+def _spark(arguments: str) -> Engine:
+    from shardwise.engines.spark import SparkEngine
+
+    return SparkEngine("spark:" + arguments if arguments.startswith("//") else "local")
+
+
+def _yarn(arguments: str) -> Engine:
+    from shardwise.engines.spark import SparkEngine
+
+    return SparkEngine("yarn")
+
+
+_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask, "ray": _ray, "spark": _spark, "spark+yarn": _yarn}
