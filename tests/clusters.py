@@ -207,7 +207,7 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
 
 
 def add_spark_node(cluster: Cluster, port: int) -> subprocess.Popen[bytes]:
-    sizes = ["--cores", "4", "--memory", "1g", "--webui-port", "0", "--work-dir", str(cluster.directory / "work")]
+    sizes = ["--cores", "4", "--memory", "4g", "--webui-port", "0", "--work-dir", str(cluster.directory / "work")]
     worker = ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", *sizes, f"spark://127.0.0.1:{port}"]
     cluster.nodes.append(_spark(cluster, *worker))
     return cluster.nodes[-1]

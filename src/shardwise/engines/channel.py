@@ -144,7 +144,9 @@ def lend(door: Door, terms: Terms) -> None:
     try:
         line = _dial(door)
     except OSError as error:
-        fix = "let its workers reach the driver there (spark.driver.host, spark.driver.bindAddress), or open the firewall"
+        fix = (
+            "let its workers reach the driver there (spark.driver.host, spark.driver.bindAddress), or open the firewall"
+        )
         raise EngineError(
             f"{socket.gethostname()} cannot reach the driver at {door.host}:{door.port}: {error}", fix
         ) from error

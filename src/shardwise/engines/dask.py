@@ -61,6 +61,7 @@ class DaskEngine(LendingEngine):
             client.subscribe_topic(topic, self._welcome)
             for _ in range(self._want.slots):
                 self._seat(topic)
+            self._asked()
             gone_since = 0.0
             while not self._closing.wait(1.0):
                 gone_since = 0.0 if client.status == "running" else gone_since or time.monotonic()

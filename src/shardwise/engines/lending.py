@@ -40,7 +40,7 @@ class LendingEngine(ABC):
     """Lends slots by agents that a cluster places.
 
     An adapter says how agents are placed (`_lend`, in a thread of its own) and how mail gets to them (`_post`), and
-    calls `_joined`, `_heard`, `_lost` and `_fail`, from any thread.
+    calls `_asked`, `_joined`, `_heard`, `_lost` and `_fail`, from any thread.
 
     Parameters
     ----------
@@ -78,6 +78,10 @@ class LendingEngine(ABC):
     @abstractmethod
     def _offer(self) -> str:
         """What the cluster has, in words, for a person who waits for slots in vain."""
+
+    def _asked(self) -> None:
+        """The cluster answers, and has been asked for slots: patience begins anew."""
+        self._idle_since = time.monotonic()
 
     def _joined(self, agent: str) -> None:
         self._news.put(("joined", agent, None))
@@ -158,7 +162,7 @@ class LendingEngine(ABC):
             except queue.Empty:
                 break
         self._closing.set()
-        self._keeper.join()
+        self._keeper.join(CLOSE_SECONDS)
         self._keeper = None
         self._places.clear()
         self._where.clear()

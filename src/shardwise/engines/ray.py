@@ -63,6 +63,7 @@ class RayEngine(LendingEngine):
             self._ray = ray
             for _ in range(self._want.slots):
                 self._seat()
+            self._asked()
             heads = self._head_is_gone()
             try:
                 while not self._closing.is_set():

@@ -109,4 +109,11 @@ def _yarn(arguments: str) -> Engine:
     return SparkEngine("yarn")
 
 
-_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local, "dask": _dask, "ray": _ray, "spark": _spark, "spark+yarn": _yarn}
+_BUILT_IN: dict[str, Callable[[str], Engine]] = {
+    "inline": _inline,
+    "local": _local,
+    "dask": _dask,
+    "ray": _ray,
+    "spark": _spark,
+    "spark+yarn": _yarn,
+}

@@ -68,6 +68,7 @@ class SparkEngine(LendingEngine):
         try:
             for seat in seats:
                 seat.start()
+            self._asked()
             while not await asyncio.to_thread(self._closing.wait, 1.0):
                 if not context._jvm or context._jsc is None:  # somebody stopped it
                     raise EngineError("the Spark context was stopped", GOES_ON)
@@ -136,7 +137,9 @@ class SparkEngine(LendingEngine):
     def _offer(self) -> str:
         if self._context is None:
             return "no Spark has answered"
-        return f"its master is {self._context.master}, with {self._context.defaultParallelism} cores for this session"
+        memory = self._context.getConf().get("spark.executor.memory", "1g")
+        executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver's own counts, too
+        return f"its master {self._context.master} gave {executors} executors of {memory}"
 
 
 def _reason(error: BaseException) -> str:
