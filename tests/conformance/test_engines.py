@@ -22,6 +22,7 @@ import cloudpickle
 import psutil
 import pytest
 
+from clusters import Clusters
 from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
@@ -31,8 +32,6 @@ from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
 from shardwise.storage import digest
 from shardwise.storage.naming import attempt_name
-
-from clusters import Clusters
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from shardwise.engines.protocol import Engine
 from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
 
@@ -18,8 +19,9 @@ class Options:
 
     Parameters
     ----------
-    engine : str
-        ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"`` ...
+    engine : str or Engine
+        ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"ray://host:10001"``,
+        ``"spark://host:7077"`` ..., or an engine that you made of a client or session of yours.
     workers : int, optional
         Worker processes (inline: native threads). Default: as many as there are usable cores.
     memory : int or str, optional
@@ -43,7 +45,8 @@ class Options:
     seed : int
         Of ``ctx.rng``.
     run_dir : str, optional
-        Where the run is kept. Default: the user's cache, by the job's fingerprint.
+        Where the run is kept. Default: the user's cache, by the job's fingerprint. For an engine whose workers may be
+        on other hosts: a path or URL that all of them reach.
     restart : bool
         Forget what an earlier run of this job committed.
     first : float or str, optional
@@ -52,7 +55,7 @@ class Options:
         ``"auto"`` (the same as True), ``"bar"``, ``"plain"`` or ``"none"`` (the same as False).
     """
 
-    engine: str = "auto"
+    engine: str | Engine = "auto"
     workers: int | None = None
     memory: int | str | None = None
     shard_size: int | str | None = None

@@ -30,8 +30,8 @@ POLL_SECONDS = 5.0
 """An agent that has no news says so after this time, so that the driver knows that it lives."""
 
 REST_SECONDS = 0.25
-"""After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task. Where
-none comes for so long, the agent is asked for news by itself."""
+"""After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task.
+Where none comes for so long, the agent is asked for news by itself."""
 
 BEAT_SECONDS = 1.0
 """How often an agent looks whether it is still wanted."""

@@ -1,8 +1,8 @@
 """A channel of our own between driver and agents, for engines whose slots have none: agents dial the driver.
 
 Frames are a length of 8 bytes and a message; an empty one says that its sender lives. Before the first frame each side
-proves to the other that it knows a secret, which is made for one opening of one engine and travels with the engine's own
-task (HMAC, RFC 2104, over a nonce of each side). Nothing but 96 bytes is read from who does not know it.
+proves to the other that it knows a secret, which is made for one opening of one engine and travels with the engine's
+own task (HMAC, RFC 2104, over a nonce of each side). Nothing but 64 bytes is read from who does not know it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Slots of a Dask cluster: tasks that run as long as the engine is open, and hold a thread and resources there.
 
 Dask's scheduler places them like any others, shows them on its dashboard, queues those that find no room until a
-worker joins, and places them anew when a worker is gone. Mail goes straight to the workers; where they cannot be reached
-from here, through the scheduler.
+worker joins, and places them anew when a worker is gone. Mail goes straight to the workers; where they cannot be
+reached from here, through the scheduler.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from shardwise.engines.agent import POLL_SECONDS, REST_SECONDS, Agent, Terms, rests
+from shardwise.engines.agent import POLL_SECONDS
+from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
     import distributed
-
-SILENCE_SECONDS = 3 * POLL_SECONDS
-"""A worker that answers nothing for so long is given up: the link to it may be cut."""
 
 
 class DaskEngine(LendingEngine):
@@ -51,7 +49,7 @@ class DaskEngine(LendingEngine):
         self._cluster = cluster
         self._resources = resources
         self._seats: dict[str, distributed.Future] = {}
-        self._talks: dict[str, _Talk] = {}
+        self._talks: dict[str, Talk] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
@@ -111,13 +109,13 @@ class DaskEngine(LendingEngine):
 
     def _welcome(self, event: tuple[float, dict[str, str]]) -> None:
         agent, address = event[1]["agent"], event[1]["address"]
-        self._joined(agent)
         task = asyncio.get_running_loop().create_task(self._fetch(agent, address))
         task.add_done_callback(lambda task: self._lost(agent, f"{task.exception() or 'it closed'}"))
 
     async def _fetch(self, agent: str, address: str) -> None:
         """Fetch an agent's mail until it is gone."""
-        talk = self._talks[agent] = _Talk(agent, await self._reach(address))
+        talk = self._talks[agent] = Talk(agent, await self._reach(address))
+        self._joined(agent)
         while not self._closing.is_set():
             for message in await talk.news():
                 self._heard(agent, message)
@@ -148,92 +146,3 @@ class DaskEngine(LendingEngine):
         threads = sum(worker["nthreads"] for worker in workers)
         has = ", ".join(sorted({f"{n:g} {name}" for worker in workers for name, n in worker["resources"].items()}))
         return f"it has {len(workers)} workers with {threads} threads in all" + (f" and each {has}" if has else "")
-
-
-class _Talk:
-    """The driver's side of one agent's mail, on the client's event loop."""
-
-    def __init__(self, agent: str, rpc: Any) -> None:
-        self._agent = agent
-        self._rpc = rpc
-        self._seen = 0
-        self._rests = False
-        self._next: asyncio.Queue[tuple[int, list[bytes]]] = asyncio.Queue()
-
-    async def news(self) -> list[bytes]:
-        """What it says next; nothing, now and then."""
-        number, messages = 0, list[bytes]()
-        if self._rests:
-            with contextlib.suppress(TimeoutError):
-                number, messages = await asyncio.wait_for(self._next.get(), REST_SECONDS)
-        self._rests = False
-        answer = await asyncio.wait_for(self._call(number, messages, self._seen), SILENCE_SECONDS)
-        if answer["last"] is None:
-            raise EngineError("its task ended")
-        self._seen = answer["last"]
-        news: list[bytes] = answer["messages"]
-        self._rests = rests(news)
-        return news
-
-    async def post(self, number: int, messages: list[bytes]) -> None:
-        """Mail for it: what wakes it from its rest also asks for news."""
-        if self._rests:
-            self._next.put_nowait((number, messages))
-        else:
-            await self._call(number, messages, None)
-
-    async def _call(self, number: int, messages: list[bytes], seen: int | None) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._rpc.shardwise_talk(
-            agent=self._agent, number=number, messages=messages, seen=seen
-        )
-        return answer
-
-
-# --- in a worker of the cluster ------------------------------------------------------------------------------------
-
-_agents: dict[str, Agent] = {}
-
-
-def serve(topic: str, terms: dict[str, Any]) -> None:
-    """The task that is a slot."""
-    from distributed import Reschedule, Status, get_worker
-
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def stays() -> bool:
-        return worker.status in (Status.running, Status.paused)
-
-    def wanted() -> bool:  # the scheduler cancels it as soon as it misses the client
-        task = worker.state.tasks.get(key)
-        return stays() and task is not None and task.state != "cancelled"
-
-    worker.handlers.setdefault("shardwise_talk", talk)
-    agent = Agent(Terms(**terms))
-    _agents[agent.id] = agent
-    try:
-        worker.log_event(topic, {"agent": agent.id, "address": worker.address})
-        agent.run(wanted)
-    finally:
-        del _agents[agent.id]
-    if not stays():
-        raise Reschedule  # this worker retires: the slot goes to another
-
-
-async def talk(agent: str, number: int, messages: list[bytes], seen: int | None) -> dict[str, Any]:
-    """Handler: mail for an agent, and its own as soon as there is some after what was ``seen`` (None: do not wait)."""
-    host = _agents.get(agent)
-    if host is None:
-        return {"last": None, "messages": []}
-    host.touch()
-    if messages:
-        host.post(number, messages)
-    if seen is None:
-        return {"last": 0, "messages": []}
-    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-    host.outbox.listen(seen, lambda: loop.call_soon_threadsafe(arrived.set))
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived.wait(), POLL_SECONDS)
-    host.touch()
-    last, news = host.outbox.after(seen)
-    return {"last": last, "messages": news}

@@ -13,7 +13,7 @@ from typing import Any
 from shardwise.engines import mail
 from shardwise.engines.agent import Terms, understood
 from shardwise.engines.process import module_path
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.sharing import Programs
 from shardwise.errors import EngineError, ShardwiseError
 
@@ -49,7 +49,7 @@ class LendingEngine(ABC):
     """
 
     name: str
-    reach = "network"
+    reach: Reach = "network"
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         self.patience = patience

@@ -11,7 +11,7 @@ from shardwise import records
 from shardwise.compute import wire
 from shardwise.engines.memory_watch import MemoryWatch
 from shardwise.engines.process import WorkerProcess, module_path
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.stopped import StoppedWatch
 from shardwise.errors import EngineError
 
@@ -43,6 +43,7 @@ class LocalEngine:
     """
 
     name = "local"
+    reach: Reach = "host"
 
     def __init__(self, workers: int | None = None, bell: int | None = None) -> None:
         self.workers = workers

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import queue
 import socket
 import threading
@@ -15,15 +14,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from shardwise.engines.agent import REST_SECONDS, Agent, Terms, rests
+from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.ray_slot import Seat, loopback
 from shardwise.errors import EngineError
 
 HEAD_SECONDS = 10.0
 """A head that takes no connection for so long is gone. (Ray itself would end this process, after 60 s.)"""
-
-LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Where this variable is 0, Ray binds to loopback only."""
 
 
 class RayEngine(LendingEngine):
@@ -84,7 +81,7 @@ class RayEngine(LendingEngine):
         if self._address == "local":
             options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
-            with _loopback(self._address == "local"):
+            with loopback(self._address == "local"):
                 ray.init(self._address, **options)
         except (OSError, RuntimeError) as error:
             raise EngineError(f"no Ray answers at {self._address}: {error}", "see that it runs there") from error
@@ -183,41 +180,3 @@ class RayEngine(LendingEngine):
             return "no Ray has answered"
         total, free = self._ray.cluster_resources(), self._ray.available_resources()
         return "it has " + ", ".join(f"{n:g} {what} ({free.get(what, 0):g} free)" for what, n in sorted(total.items()))
-
-
-@contextlib.contextmanager
-def _loopback(wanted: bool) -> Iterator[None]:
-    """Have a Ray that starts here bind to loopback only. It asks for that when it is imported."""
-    if not wanted:
-        yield
-        return
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(LOOPBACK)
-    ray_constants.ENABLE_RAY_CLUSTER, os.environ[LOOPBACK] = False, "0"
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before[0]
-        if before[1] is None:
-            del os.environ[LOOPBACK]
-        else:
-            os.environ[LOOPBACK] = before[1]
-
-
-class Seat:
-    """The actor that is a slot."""
-
-    def __init__(self, terms: dict[str, Any]) -> None:
-        self._agent = Agent(Terms(**terms))
-        self._thread = threading.Thread(target=self._agent.run, name="shardwise-agent", daemon=True)
-        self._thread.start()
-
-    def talk(self, number: int, messages: list[bytes], seen: int | None) -> tuple[str, int | None, list[bytes]]:
-        """Mail for the agent; its number, that of its last message, and those after what was ``seen`` (None: none)."""
-        if messages:
-            self._agent.post(number, messages)
-        if seen is None:
-            return self._agent.id, 0, []
-        last, news = self._agent.poll(seen)
-        return self._agent.id, None if self._agent.has_ended(seen) else last, news

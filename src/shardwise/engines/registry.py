@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
-from shardwise.engines.protocol import Engine
+from shardwise.engines.protocol import Engine, Reach
 from shardwise.errors import UsageError
 
 GROUP = "shardwise.engines"
@@ -25,14 +25,16 @@ def parse_engine(url: str) -> tuple[str, str]:
     return name, arguments
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str | Engine) -> Engine:
     """Make the engine that a URL names; it lends nothing before it is opened.
 
     Parameters
     ----------
-    url : str
-        ``inline``, ``local``, ``local:4``, or the name of an engine that an installed package provides (entry point
-        group ``shardwise.engines``: a function of the text after the first colon).
+    url : str or Engine
+        ``inline``, ``local``, ``local:4``; ``dask``, ``ray`` or ``spark`` (a cluster of their own on this machine);
+        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; or the name of
+        an engine that an installed package provides (entry point group ``shardwise.engines``: a function of the text
+        after the first colon). An engine is taken as it is.
 
     Raises
     ------
@@ -44,6 +46,8 @@ def make_engine(url: str) -> Engine:
     >>> make_engine("local:4").name
     'local'
     """
+    if not isinstance(url, str):
+        return url
     name, arguments = parse_engine(url)
     if name in _BUILT_IN:
         return _BUILT_IN[name](arguments)
@@ -52,6 +56,25 @@ def make_engine(url: str) -> Engine:
         raise UsageError(f"there is no engine {url!r}", _suggestion(name))
     factory: Callable[[str], Engine] = next(iter(found)).load()
     return factory(arguments)
+
+
+def engine_label(engine: str | Engine) -> str:
+    """The URL of an engine, or the name of one that a person made."""
+    return engine if isinstance(engine, str) else engine.name
+
+
+def engine_reach(engine: str | Engine) -> Reach:
+    """How far the workers of an engine are; ``auto`` stays on this host.
+
+    Examples
+    --------
+    >>> engine_reach("local:4"), engine_reach("dask://10.0.0.7:8786")
+    ('host', 'network')
+    """
+    if engine == "auto":
+        return "host"
+    reach: Reach = getattr(make_engine(engine), "reach", "network")
+    return reach
 
 
 def known_engines() -> list[str]:
