@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
+
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,7 +71,11 @@ class Peer:
         """Of its library; empty for the standard library."""
         if self.needs[:1] == ("shardwise",):  # may be run from its source
             return __version__
-        return version(self.needs[0]) if self.needs else ""
+        if not self.needs:
+            return ""
+        from importlib.metadata import version  # not wanted in workers, which import this module for their functions
+
+        return version(self.needs[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,18 @@ def test_engines_import_only_the_workers_entry() -> None:
     """An adapter knows tasks and how one is executed, nothing of what they compute."""
     allowed = {
         "shardwise.compute." + name
-        for name in ("execute", "footprint", "machine", "task", "wire", "worker", "program", "logs", "connection")
+        for name in (
+            "execute",
+            "footprint",
+            "machine",
+            "task",
+            "wire",
+            "worker",
+            "program",
+            "logs",
+            "connection",
+            "fork_server",
+        )
     }
     for path in sorted((ROOT / "engines").glob("*.py")):
         for name, line in imports(path):

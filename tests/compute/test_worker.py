@@ -19,7 +19,8 @@ from shardwise import records
 from shardwise.compute import wire
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, TaskSpec
-from shardwise.engines.process import THREAD_VARIABLES, WorkerProcess, module_path
+from shardwise.engines.children import THREAD_VARIABLES, module_path
+from shardwise.engines.process import WorkerProcess
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

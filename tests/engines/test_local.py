@@ -16,8 +16,8 @@ import pytest
 from shardwise import records
 from shardwise.compute.connection import spill_directory
 from shardwise.compute.program import Attempt
-from shardwise.compute.task import TaskSpec
-from shardwise.engines import process
+from shardwise.compute.task import Outcome, TaskSpec
+from shardwise.engines import children, process
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.process import WorkerProcess
 from shardwise.engines.protocol import Finished, SlotDown, SlotUp, Want
@@ -41,11 +41,18 @@ def first_up(engine: LocalEngine) -> SlotUp:
     return up
 
 
+def all_up(engine: LocalEngine, slots: int) -> list[SlotUp]:
+    up: list[SlotUp] = []
+    while len(up) < slots:
+        up += [event for event in engine.wait(PATIENCE) if isinstance(event, SlotUp)]
+    return up
+
+
 def test_the_url_decides_over_what_is_wanted() -> None:
     engine = LocalEngine(2)
     try:
         engine.open(Want(1))
-        assert len(psutil.Process().children()) == 2
+        assert len(psutil.Process().children(recursive=True)) == 2 + children.can_fork()  # and the fork server
     finally:
         engine.close()
 
@@ -114,13 +121,55 @@ def test_the_kernels_hand_is_told_from_others(engine: LocalEngine, monkeypatch: 
 def test_deaths_are_found_where_the_kernel_does_not_announce_them(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_open_pidfd", lambda pid: None)
+    monkeypatch.setattr(children, "can_fork", lambda: False)
+    monkeypatch.setattr(children, "_open_pidfd", lambda pid: None)
     engine.open(Want(1))
     up = first_up(engine)
     os.kill(up.pid, signal.SIGKILL)
     events = engine.wait(PATIENCE)
     assert [type(event) for event in events] == [SlotDown]
     assert first_up(engine).slot == up.slot + 1
+
+
+@pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
+def test_the_end_of_the_fork_server_costs_its_workers_and_no_more(engine: LocalEngine) -> None:
+    engine.open(Want(2))
+    up = {slot.pid for slot in all_up(engine, 2)}
+    (server,) = psutil.Process().children()
+    server.kill()
+    events: list[object] = []
+    while sum(isinstance(event, SlotUp) for event in events) < 2:
+        events += engine.wait(PATIENCE)
+    down = [event for event in events if isinstance(event, SlotDown)]
+    assert [event.kind for event in down] == ["crash", "crash"]
+    assert not {event.pid for event in events if isinstance(event, SlotUp)} & up
+    engine.close()
+    assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
+def test_forks_are_not_twins(engine: LocalEngine, tmp_path: Path) -> None:
+    """What draws random numbers without a seed draws others in each, as fresh interpreters would."""
+
+    class Draw:
+        def execute(self, attempt: Attempt) -> None:
+            import random
+
+            import numpy.random
+
+            attempt.give("n", f"{numpy.random.random()} {random.random()}".encode())
+
+    found: list[bytes] = []
+    with children.beginning(1, ("numpy", "numpy.random")):
+        engine.open(Want(2))
+        ref = engine.put(cloudpickle.dumps(Draw()))
+        for up in all_up(engine, 2):
+            spec = TaskSpec("run", "stage", 0, up.slot, ref, 0, 1, str(tmp_path / str(up.slot)), (), str(tmp_path))
+            engine.send(up.slot, records.to_json(spec).encode())
+        while len(found) < 2:
+            ended = [event.outcome for event in engine.wait(PATIENCE) if isinstance(event, Finished)]
+            found += [records.from_json(Outcome, outcome).outputs[0].data or b"" for outcome in ended]
+    assert len({number for line in found for number in line.split()}) == 4
 
 
 def test_what_a_worker_said_before_it_died_is_heard(engine: LocalEngine, tmp_path: Path) -> None:

@@ -59,6 +59,6 @@ def test_an_engine_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(**wanted: str) -> importlib.metadata.EntryPoints:
         return importlib.metadata.EntryPoints([point]).select(**wanted)
 
-    monkeypatch.setattr(registry, "entry_points", found)
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
     assert make_engine("mine:ab") == {"a": None, "b": None}
     assert "mine" in known_engines()

@@ -14,14 +14,13 @@ import pyarrow as pa
 import pytest
 
 import shardwise as sw
-from shardwise.compute import itemstore
 from shardwise.compute.task import Output
 from shardwise.errors import ShardwiseError, StorageError
 from shardwise.run.commits import Commit, to_plain
 from shardwise.run.directory import RunDirectory
 from shardwise.run.history import committed_line
 from shardwise.run.journal import Journal, Line
-from shardwise.storage import LocalStore, digest
+from shardwise.storage import LocalStore, digest, signing
 
 JOB = {"job": 1}
 EVIL = [
@@ -182,7 +181,7 @@ def test_a_pickle_of_somebody_else_is_never_loaded(signature: str, tmp_path: Pat
     mark = tmp_path / "trapped"
     evil = pickle.dumps([Trap(mark)])
     if signature == "wrong key":
-        evil = itemstore.sign(evil, b"k" * 32)
+        evil = signing.sign(evil, b"k" * 32)
     job = sw.from_items([1, 2, 3]).map_items(total).collect()
     run = tmp_path / "run"
     job.run(run_dir=str(run), engine="inline", progress="none")

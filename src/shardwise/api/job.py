@@ -73,9 +73,13 @@ class Job:
         ShardwiseError
             See ``shardwise.errors``: whose fault it is, and what to do.
         """
-        from shardwise.api.runner import run
+        from shardwise.api.ahead import workers_ahead
 
-        return run(self, Options.of(options))
+        chosen = Options.of(options)
+        with workers_ahead(self._source, self._operations, chosen):
+            from shardwise.api.runner import run
+
+            return run(self, chosen)
 
     def replay(self, row: str, **options: Any) -> Any:
         """Call the functions on one row in this process, to see it fail.

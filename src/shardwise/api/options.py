@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from shardwise.engines.protocol import Engine
 from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
+
+if TYPE_CHECKING:
+    from shardwise.engines.protocol import Engine
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
 OnError = Literal["fail", "quarantine"]

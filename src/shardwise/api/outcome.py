@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from shardwise.api.runs import RunLedger
-from shardwise.compute.programs import collect
 from shardwise.compute.task import QUARANTINE, Output
+from shardwise.data.kinds import is_table
 from shardwise.plan.work import CollectTo, DescribeTo, Work, WriteTo
 from shardwise.run.commits import Commit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(slots=True)
@@ -53,15 +54,19 @@ def _memo(make: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _table(data: bytes | memoryview) -> pa.Table:
+    import pyarrow as pa
+
     return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
 
 
 def _collected(work: Work, commits: Sequence[Commit], ledger: RunLedger) -> Any:
+    from shardwise.compute.programs import collect  # here, as other jobs do not need it
+
     outputs = _outputs(commits)
     parts = [collect.decode(output.name, ledger.read(output)) for output in outputs if output.rows or len(outputs) == 1]
     if not parts or (isinstance(parts[0], list) and not any(parts) and len(outputs) == 1):
         return _nothing(work)
-    if isinstance(parts[0], pa.Table):
+    if is_table(parts[0]):
         return collect.join_tables(parts)
     if isinstance(parts[0], list):
         return [item for part in parts for item in part]
@@ -76,6 +81,8 @@ def _nothing(work: Work) -> Any:
     shape = work.pipeline.shape
     if shape.kind == "items":
         return []
+    import pyarrow as pa
+
     return shape.schema.empty_table() if shape.schema is not None else pa.table({})
 
 
@@ -84,6 +91,8 @@ def _written(commits: Sequence[Commit], directory: str) -> Answer:
     files = [output.publish for output in outputs]
 
     def table() -> pa.Table:
+        import pyarrow as pa
+
         return pa.table(
             {
                 "file": pa.array([f"{directory.rstrip('/')}/{name}" for name in files], pa.string()),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shardwise.data.kinds import is_table
 from shardwise.errors import UsageError
 from shardwise.records import plain
 
@@ -138,9 +139,7 @@ class Result:
 
     def to_list(self) -> list[Any]:
         """As a list: items as they are, rows as dicts, an array's rows."""
-        import pyarrow as pa
-
-        return self.to_pylist() if isinstance(self.data, pa.Table) else list(self.data)
+        return self.to_pylist() if is_table(self.data) else list(self.data)
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """Rows as dicts of Python values."""

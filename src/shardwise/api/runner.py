@@ -15,26 +15,21 @@ from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failu
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
-from shardwise.compute.programs.settle import settled_operations
-from shardwise.data.loans import Loans
-from shardwise.engines.protocol import Want
+from shardwise.compute.connection import open_early
 from shardwise.engines.registry import engine_label, engine_reach, make_engine
 from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
-from shardwise.plan.memory import projected
-from shardwise.plan.plan import Plan, StagePlan
 from shardwise.plan.shards import Weights, cut
 from shardwise.plan.work import AggregateTo, DescribeTo, Work, WriteTo
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
-from shardwise.run.driver import Driver
-from shardwise.run.messages import Budgets
-from shardwise.run.suspects import Suspects
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
     from shardwise.api.trial import Trial
+    from shardwise.plan.plan import Plan, StagePlan
+    from shardwise.run.driver import Driver
     from shardwise.run.graph import Graph
 
 
@@ -75,7 +70,8 @@ class _Run:
         trial = self._trial(choice)
         watcher.ours = set() if trial is None else trial.attempts
         totals = _Totals(watcher.ours)
-        with contextlib.closing(_Lender(choice, self.options, self.ledger, watcher, guarded)) as lender:
+        lender = _Lender(choice, self.options, self.ledger, watcher, guarded, self.work.is_native)
+        with contextlib.closing(lender):
             carry_out = totals.counting(lender.carry_out)
             try:
                 keeper.check()
@@ -123,6 +119,8 @@ class _Run:
         return Trial(self.ledger, choice, self.options.timeout is not None)
 
     def _settle(self, end: int, carry_out: CarryOut) -> None:
+        from shardwise.compute.programs.settle import settled_operations
+
         pipeline = self.work.pipeline
         graph, task = settle_graph(pipeline, end, self.ledger)
         outputs = carry_out(graph)[task].outputs
@@ -195,7 +193,7 @@ class _Totals:
 
 def _refuse_a_place_of_our_own(options: Options) -> None:
     """Workers on other hosts cannot write into this user's cache: say so before any work."""
-    if options.run_dir is None and engine_reach(options.engine) == "network":
+    if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
         raise UsageError(
             f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
             "say where the run is kept: --run-dir with a path or URL that the driver and all workers reach",
@@ -206,9 +204,16 @@ class _Lender:
     """An engine and its driver, opened when a graph has something to do."""
 
     def __init__(
-        self, choice: Choice, options: Options, ledger: RunLedger, watcher: ProgressWatcher, guarded: bool
+        self,
+        choice: Choice,
+        options: Options,
+        ledger: RunLedger,
+        watcher: ProgressWatcher,
+        guarded: bool,
+        native: bool,
     ) -> None:
         self.choice = choice
+        self._native = native
         self._guarded = guarded
         self._options = options
         self._ledger = ledger
@@ -224,6 +229,13 @@ class _Lender:
         return self._driver.run(graph)
 
     def _open(self) -> Driver:
+        if self._native and self.choice.engine == "inline":
+            open_early()
+        from shardwise.data.loans import Loans  # all here, as a run that a trial or an earlier one did needs none
+        from shardwise.engines.protocol import Want
+        from shardwise.run.driver import Driver
+        from shardwise.run.task import Budgets
+
         choice, options = self.choice, self._options
         engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
         engine.open(Want(choice.workers, choice.threads, choice.memory))
@@ -243,6 +255,8 @@ class _Lender:
         )
         if self._guarded:  # narrowing takes as many calls as it takes: the time of each is bounded, by the workers
             driver.budgets = replace(budgets, seconds=None)
+            from shardwise.run.suspects import Suspects
+
             driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
         return driver
 
@@ -264,7 +278,9 @@ def reach(work: Work, share: float, ledger: RunLedger) -> int:
 
 
 def _choice(work: Work, options: Options, end: int) -> Choice:
-    return choose(work, engine_label(options.engine), options.workers, options.memory_bytes, options.shard_bytes, end)
+    named = engine_label(options.engine)
+    far = engine_reach(options.engine) == "network"
+    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far)
 
 
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
@@ -282,6 +298,9 @@ def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[G
 
 def plan(job: Job, options: Options) -> Plan:
     """What ``run`` would do. Writes nothing; functions whose result has to be settled are not called."""
+    from shardwise.plan.memory import projected
+    from shardwise.plan.plan import Plan
+
     _refuse_a_place_of_our_own(options)
     work = job.work(options)
     with look_at(work, job.title, options) as ledger:

@@ -14,13 +14,9 @@ from shardwise.compute.task import Output
 from shardwise.errors import Interrupted, ShardwiseError, StorageError
 from shardwise.plan.work import Work, WriteTo
 from shardwise.records import plain
-from shardwise.run import cache
 from shardwise.run.commits import Commit
-from shardwise.run.directory import RunDirectory
 from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.fingerprint import fingerprint, unknown
-from shardwise.run.output import begin_output, finish_output
-from shardwise.run.view import RunView
 from shardwise.storage import digest, open_store
 
 
@@ -120,6 +116,8 @@ class RunLedger:
     def begin(self, work: Work) -> None:
         """Claim the output directory and keep the command, unless everything is done already."""
         if isinstance(work.target, WriteTo) and self._done is None:
+            from shardwise.run.output import begin_output
+
             reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
             begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
         typed = TYPED.get()
@@ -129,6 +127,8 @@ class RunLedger:
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""
         if self._done is None and whole:
+            from shardwise.run.output import finish_output
+
             finish_output(target.directory, self.id, files)
 
     def finished(self, info: RunInfo, whole: bool) -> None:
@@ -163,6 +163,9 @@ def open_ledger(work: Work, title: str, options: Options) -> Iterator[RunLedger]
         return
     if document is None:
         document = _by_content(work, title)
+    from shardwise.run import cache  # here, as runs in memory need neither
+    from shardwise.run.directory import RunDirectory
+
     fresh = options.restart or bool(unknown(document) and options.run_dir is None)
     url = options.run_dir or cache.cached_run(document)
     with RunDirectory.open(url, document, restart=fresh) as directory:
@@ -178,6 +181,9 @@ def _by_content(work: Work, title: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def look_at(work: Work, title: str, options: Options) -> Iterator[RunLedger]:
     """What is committed already, without taking or writing anything."""
+    from shardwise.run import cache
+    from shardwise.run.view import RunView
+
     document = job_document(work, title)
     url = options.run_dir or ("" if document is None else cache.cached_run(document))
     nothing = EphemeralLedger()

@@ -30,16 +30,15 @@ from shardwise.data.loans import Loans
 from shardwise.plan.choose import START_SECONDS, Choice
 from shardwise.plan.graphs import settle_graph, source_stage
 from shardwise.plan.shards import gaps
-from shardwise.run.commits import Commit
+from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import interrupted
-from shardwise.run.round import GATHER_SECONDS
 
 if TYPE_CHECKING:
     from shardwise.api.runs import RunLedger
     from shardwise.plan.work import Work
     from shardwise.run.graph import Stage
 
-FIRST_SECONDS = 0.1
+FIRST_SECONDS = 0.05
 """A first task that takes longer is given up: workers would do it sooner than this process all of them."""
 
 LEAST_SECONDS = 0.02

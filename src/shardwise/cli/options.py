@@ -55,7 +55,7 @@ _RUN_OPTIONS = (
     click.option(
         "--engine",
         metavar="URL",
-        help="Where to run: inline, local, local:4, or a cluster, as in docs/design.md; auto decides (the default).",
+        help="Where to run: inline, local, local:4, dask://HOST:PORT, ray://auto ...; auto decides (the default).",
     ),
     click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes."),
     click.option("--memory", type=SIZE, help="Memory of all processes together: 4GB, 512MiB."),

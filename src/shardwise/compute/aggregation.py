@@ -7,8 +7,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
 from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
@@ -16,6 +14,7 @@ from shardwise.data.source import Batch
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from shardwise.compute.aggregates.grouped import GroupedAggregation
     from shardwise.compute.aggregates.kernel import State
@@ -107,6 +106,8 @@ def known_bounds(pipeline: Pipeline, columns: Iterable[str]) -> dict[str, tuple[
 
 def gathered(batches: Iterator[Batch]) -> Iterator[pa.Table]:
     """Consecutive small tables as larger ones."""
+    import pyarrow as pa
+
     held: list[pa.Table] = []
     rows = 0
     for batch in batches:

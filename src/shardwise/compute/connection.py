@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,37 @@ class _Shared:
 
 
 _shared = _Shared()
+_opening: threading.Thread | None = None
+
+
+def open_early() -> None:
+    """Begin to open the process's database on a thread: importing and opening it takes 0.1 s, in which the caller can
+    do something else."""
+    global _opening
+    if _shared.database is None and _opening is None:
+        _opening = threading.Thread(target=_try_to_open, name="shardwise-open")
+        _opening.start()
+
+
+def _try_to_open() -> None:
+    with contextlib.suppress(Exception):  # who needs the connection opens it again, and is told
+        _open("")
+
+
+def _open(spill: str) -> None:
+    import duckdb
+
+    database = duckdb.connect(":memory:", config={**_FIXED, "temp_directory": spill})
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    _shared.database, _shared.threads, _shared.memory, _shared.spill = database, 0, None, spill
+
+
+def _opened_early() -> None:
+    """Wait for the thread, if there is one."""
+    global _opening
+    opening, _opening = _opening, None
+    if opening is not None:
+        opening.join()
 
 
 def lend_connection(threads: int, memory: int | None, spill: str) -> duckdb.DuckDBPyConnection:
@@ -41,14 +74,12 @@ def lend_connection(threads: int, memory: int | None, spill: str) -> duckdb.Duck
     spill : str
         A local directory (need not exist) for what does not fit.
     """
-    import duckdb
-
+    _opened_early()
     if _shared.database is not None and _shared.spill != spill and not _move_spill(spill):
         forget_connection()
     if _shared.database is None:
-        _shared.database = duckdb.connect(":memory:", config={**_FIXED, "temp_directory": spill})
-        _shared.database.execute("SET GLOBAL TimeZone = 'UTC'")
-        _shared.threads, _shared.memory, _shared.spill = 0, None, spill
+        _open(spill)
+    assert _shared.database is not None
     if _shared.threads != threads:
         _shared.database.execute(f"SET GLOBAL threads = {max(1, threads)}")
         _shared.threads = threads
@@ -73,6 +104,7 @@ def _move_spill(spill: str) -> bool:
 
 def forget_connection() -> None:
     """Close the database; the next attempt opens a fresh one."""
+    _opened_early()
     database, _shared.database = _shared.database, None
     if database is not None:
         database.close()

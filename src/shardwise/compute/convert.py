@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.function import Function, Receives, refuse_result
+from shardwise.data.buffers import from_array, from_values
 from shardwise.errors import FunctionError, MissingExtra
 
 VALUE = "value"
@@ -32,7 +33,7 @@ def array_names(columns: int) -> list[str]:
 def array_to_table(array: np.ndarray[Any, Any]) -> pa.Table:
     """Columns of a 1-D or 2-D array (axis 0 = rows); a 1-D array is one column."""
     flat = array.reshape(len(array), -1) if array.ndim != 1 else array[:, None]
-    columns = [pa.array(np.ascontiguousarray(flat[:, i])) for i in range(flat.shape[1])]
+    columns = [from_array(np.ascontiguousarray(flat[:, i])) for i in range(flat.shape[1])]
     return pa.table(columns, names=array_names(len(columns)))
 
 
@@ -86,10 +87,10 @@ def values_column(values: list[Any], name: str) -> pa.Array:
     """
     of_numpy = [issubclass(kind, np.generic) for kind in set(map(type, values))]
     if of_numpy and all(of_numpy):
-        return pa.array(np.array(values))
+        return from_array(np.array(values))
     plain = [v.item() if isinstance(v, np.generic) else v for v in values] if any(of_numpy) else values
     try:
-        return pa.array(plain)
+        return from_values(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise FunctionError(
             f"results of column {name!r} cannot be stored as one Arrow type: {str(error).splitlines()[0]}",
@@ -190,4 +191,4 @@ def _as_column(value: Any, name: str) -> Any:
         return values_column(list(value), name)
     if hasattr(value, "__arrow_c_stream__") and not isinstance(value, (pa.Array, pa.ChunkedArray)):
         return pa.chunked_array(value)
-    return pa.array(value) if isinstance(value, np.ndarray) else value
+    return from_array(value) if isinstance(value, np.ndarray) else value

@@ -7,7 +7,6 @@ subqueries, functions that change from call to call.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 
@@ -113,6 +112,8 @@ def _referenced(text: str, schema: pa.Schema) -> tuple[str, ...]:
 
 
 def _unknown(name: str, at: int, schema: pa.Schema) -> tuple[Fault, str]:
+    import difflib
+
     folded = {fold(have): have for have in schema.names}
     close = difflib.get_close_matches(fold(name), folded, n=1)
     hint = f"; did you mean {quote(folded[close[0]])}?" if close else ""

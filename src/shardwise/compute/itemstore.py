@@ -1,23 +1,24 @@
 """Python objects as columns where that loses nothing, as one authenticated pickle where not.
 
 ``decode(encode(items))`` gives equal objects of equal types. Items are columns when all are scalars of one type (or
-None), or dicts with the same keys, or tuples of the same length, whose values are such scalars.
+None), or dicts with the same keys, or tuples of the same length, whose values are such scalars. Columns are a line of
+JSON and what it describes: written and read without PyArrow, whose import would take longer than most such jobs.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from array import array
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
+from shardwise.data.kinds import is_numpy_scalar
 from shardwise.errors import FunctionError
-from shardwise.storage.signing import sign, verify
 
-COLUMNS, PICKLE = "items.arrow", "items.pickle"
-_LAYOUT = b"shardwise.items"
-_ARROW = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(), bytes: pa.binary()}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS, PICKLE = "items.columns", "items.pickle"
 
 
 def encode(items: list[Any]) -> tuple[str, bytes]:
@@ -28,12 +29,14 @@ def encode(items: list[Any]) -> tuple[str, bytes]:
     FunctionError
         An item cannot be pickled, or not be loaded again.
     """
-    table = to_columns(items)
-    if table is not None:
-        return COLUMNS, ipc_bytes(table)
+    columns = to_columns(items)
+    if columns is not None:
+        return COLUMNS, columns
     import pickle
 
     import cloudpickle
+
+    from shardwise.storage.signing import sign
 
     try:
         data = cloudpickle.dumps(items, protocol=5)
@@ -49,22 +52,26 @@ def encode(items: list[Any]) -> tuple[str, bytes]:
 def decode(name: str, data: bytes | memoryview) -> list[Any]:
     """Items as they were."""
     if name == COLUMNS:
-        return from_columns(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
+        return from_columns(bytes(data))
     import pickle
+
+    from shardwise.storage.signing import verify
 
     return list(pickle.loads(verify(bytes(data))))  # authenticated: only this user's key signs
 
 
 def ipc_bytes(table: pa.Table) -> bytes:
     """An Arrow IPC stream of a table."""
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 
 
-def to_columns(items: list[Any]) -> pa.Table | None:
-    """Columns that remember how to become the same objects again, or None where there is no such table."""
+def to_columns(items: list[Any]) -> bytes | None:
+    """Columns that remember how to become the same objects again, or None where there are no such columns."""
     if not items:
         return None
     first = items[0]
@@ -76,57 +83,89 @@ def to_columns(items: list[Any]) -> pa.Table | None:
             or any(type(i) is not dict or list(i) != keys for i in items)
         ):
             return None
-        return _table("dict", keys, [[item[k] for item in items] for k in keys])
+        return _joined({"layout": "dict", "keys": keys}, [[item[k] for item in items] for k in keys])
     if type(first) is tuple:
         if not first or any(type(i) is not tuple or len(i) != len(first) for i in items):
             return None
-        return _table("tuple", [f"c{i}" for i in range(len(first))], [list(column) for column in zip(*items)])
-    return _table("scalar", ["value"], [items])
+        return _joined({"layout": "tuple"}, [list(column) for column in zip(*items)])
+    return _joined({"layout": "scalar"}, [items])
 
 
-def _table(layout: str, names: list[str], columns: list[list[Any]]) -> pa.Table | None:
-    arrays, kinds = [], []
+def from_columns(data: bytes) -> list[Any]:
+    """Items from their columns."""
+    head, _, body = data.partition(b"\n")
+    described = json.loads(head)
+    edges = accumulate((size for _, _, size in described["columns"]), initial=0)
+    bodies = [body[start:end] for start, end in pairwise(edges)]
+    columns = [_values(kind, nulls, part) for (kind, nulls, _), part in zip(described["columns"], bodies)]
+    if described["layout"] == "scalar":
+        return columns[0]
+    if described["layout"] == "tuple":
+        return list(zip(*columns))
+    return [dict(zip(described["keys"], row)) for row in zip(*columns)]
+
+
+def _joined(described: dict[str, Any], columns: list[list[Any]]) -> bytes | None:
+    """A line that says of each column: what its values are, where None stands, and how many bytes it takes."""
+    described["columns"] = []
+    bodies = []
     for column in columns:
-        made = _array(column)
+        nulls = [row for row, value in enumerate(column) if value is None]
+        made = _column([value for value in column if value is not None] if nulls else column)
         if made is None:
             return None
-        arrays.append(made[0])
-        kinds.append(made[1])
-    described = json.dumps({"layout": layout, "kinds": kinds})
-    return pa.table(
-        arrays, pa.schema([pa.field(n, a.type) for n, a in zip(names, arrays)], {_LAYOUT: described.encode()})
-    )
+        described["columns"].append([made[0], nulls, len(made[1])])
+        bodies.append(made[1])
+    return b"".join([json.dumps(described).encode(), b"\n", *bodies])
 
 
-def _array(values: list[Any]) -> tuple[pa.Array, str] | None:
+def _column(values: list[Any]) -> tuple[str, bytes] | None:
+    """What the values are, and their bytes; None where they are not of one type that can be kept so."""
     kinds = set(map(type, values))
-    kinds.discard(type(None))
     if len(kinds) != 1:
         return None
     kind = kinds.pop()
-    if issubclass(kind, np.generic):
-        array = np.array(values)
-        if array.dtype != kind or array.dtype.kind not in "biuf" or array.dtype == np.longdouble:
-            return None
-        return pa.array(array), f"numpy:{array.dtype.name}"
-    if kind not in _ARROW:
-        return None
     try:
-        return pa.array(values, _ARROW[kind]), "python"
-    except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):  # beyond 64 bits, lone surrogates
+        if kind is int or kind is float:
+            return kind.__name__, array("q" if kind is int else "d", values).tobytes()
+        if kind is bool:
+            return "bool", bytes(values)
+        if kind is str:
+            return "str", json.dumps(values).encode()
+        if kind is bytes:
+            return "bytes", json.dumps(list(map(len, values))).encode() + b"\n" + b"".join(values)
+    except OverflowError:  # beyond 64 bits
         return None
+    return _numpy_column(values, kind) if is_numpy_scalar(kind) else None
 
 
-def from_columns(table: pa.Table) -> list[Any]:
-    """Items from their columns."""
-    layout = json.loads(table.schema.metadata[_LAYOUT])
-    columns = [
-        list(column.to_numpy()) if kind.startswith("numpy:") else column.to_pylist()
-        for column, kind in zip(table.columns, layout["kinds"])
-    ]
-    if layout["layout"] == "scalar":
-        return columns[0]
-    if layout["layout"] == "tuple":
-        return list(zip(*columns))
-    names = table.column_names
-    return [dict(zip(names, row)) for row in zip(*columns)]
+def _numpy_column(values: list[Any], kind: type) -> tuple[str, bytes] | None:
+    import numpy as np
+
+    made = np.array(values)
+    if made.dtype != kind or made.dtype.kind not in "biuf" or made.dtype == np.longdouble:
+        return None
+    return f"numpy:{made.dtype.name}", made.tobytes()
+
+
+def _values(kind: str, nulls: list[int], body: bytes) -> list[Any]:
+    values = _plain_values(kind, body)
+    if not nulls:
+        return values
+    absent, present = set(nulls), iter(values)
+    return [None if row in absent else next(present) for row in range(len(values) + len(nulls))]
+
+
+def _plain_values(kind: str, body: bytes) -> list[Any]:
+    if kind == "str":
+        return list(json.loads(body))
+    if kind == "bool":
+        return list(map(bool, body))
+    if kind in ("int", "float"):
+        return array("q" if kind == "int" else "d", body).tolist()
+    if kind == "bytes":
+        lengths, _, joined = body.partition(b"\n")
+        return [joined[start:end] for start, end in pairwise(accumulate(json.loads(lengths), initial=0))]
+    import numpy as np
+
+    return list(np.frombuffer(body, np.dtype(kind.removeprefix("numpy:"))))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from shardwise.compute import guarding, item_runs, relational
+from shardwise.compute import item_runs
 from shardwise.compute.context import BatchPosition, Context
-from shardwise.compute.convert import items_to_table, receive, store, to_table
 from shardwise.compute.operations import Map, MapItems, Operation, Relational, Sample, Tabulate
 from shardwise.compute.program import Attempt
 from shardwise.compute.shape import Shape, conform, merge_shapes, shape_of, through
+from shardwise.data.kinds import is_array, is_table
 from shardwise.data.source import POSITION, Batch, Source
 from shardwise.errors import FunctionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 GATHERED_ITEMS = 4096
 """Items that become one table where nothing behind sees batches; the answer does not depend on it."""
@@ -62,6 +62,8 @@ class Pipeline:
         """SQL of the shard's rows with these columns (at least), or None where batches must be read."""
         if not self.relational or self.source.schema is None:
             return None
+        from shardwise.compute import relational  # here, as jobs over items need neither it nor PyArrow
+
         operations, source_columns = relational.prune(self.operations, self.start, columns)
         wanted = self._readable(source_columns) or self.source.schema.names
         spec = attempt.spec
@@ -80,11 +82,15 @@ class Pipeline:
         if not positions and tail is None and not self.quarantine and item_runs.applies(self.source, self.operations):
             yield from item_runs.runs(self.source, self.operations, attempt)
             return
+        from shardwise.compute import relational
+
         operations, columns = relational.prune(self.operations, self.start, wanted)
         readable = self._readable(columns)
         stream = self._read(attempt, readable)
         done, gathers = 0, tail is None  # what a person wrote sees batches as they are, not as shards gather them
         if self.quarantine and (self.has_functions or tail is not None):
+            from shardwise.compute import guarding
+
             begin, done = guarding.span(operations, tail is not None)
             guard = guarding.guard(self, operations[:begin], operations[begin:done], operations[done:], tail, attempt)
             stream = guarding.guarded(guard, self, stream, attempt, readable)
@@ -141,10 +147,15 @@ class Pipeline:
             case Sample(fraction, seed):
                 return _sampled(batch, fraction, seed)
             case _:
+                from shardwise.compute import relational
+                from shardwise.compute.convert import to_table
+
                 with attempt.phase("compute"):
                     return relational.apply(attempt.connection(), op, to_table(batch.data))
 
     def _map(self, op: Map, batch: Batch, attempt: Attempt) -> Any:
+        from shardwise.compute.convert import receive, store
+
         with attempt.phase("compute"):
             given = receive(batch.data, op.function)
             result = store(op.function(given, self._context(batch, attempt)), op.function)
@@ -158,6 +169,8 @@ class Pipeline:
 
     def settle(self, attempt: Attempt) -> tuple[Operation, ...]:
         """The operations with the schemas that the first rows show."""
+        from shardwise.compute import guarding
+
         operations = list(self.operations)
         stream: Iterable[Any] = guarding.settling(self, operations, self._read(attempt, None), attempt)
         for looked, _ in enumerate(stream):
@@ -169,7 +182,7 @@ class Pipeline:
 
 
 def _items(data: Any) -> Iterable[Any]:
-    items: Iterable[Any] = data.to_pylist() if isinstance(data, pa.Table) else data
+    items: Iterable[Any] = data.to_pylist() if is_table(data) else data
     return items
 
 
@@ -185,28 +198,38 @@ def where(batch: Batch) -> str:
 
 
 def _has_position(batch: Batch) -> bool:
-    return isinstance(batch.data, pa.Table) and POSITION in batch.data.column_names
+    return is_table(batch.data) and POSITION in batch.data.column_names
 
 
 def _positioned(batch: Batch) -> pa.Table:
+    import numpy as np
+
+    from shardwise.compute.convert import to_table
+    from shardwise.data.buffers import from_array
+
     table = to_table(batch.data)
     rows = np.arange(table.num_rows, dtype=np.int64) + batch.position()
-    return table.append_column(POSITION, pa.array(rows))
+    return table.append_column(POSITION, from_array(rows))
 
 
 def _sampled(batch: Batch, fraction: float, seed: int) -> Any:
+    import numpy as np
+
     from shardwise.compute.hashing import position_fraction  # imports pyarrow.compute
+    from shardwise.data.buffers import from_array
 
     keep = position_fraction(seed, np.arange(len(batch.data), dtype=np.int64) + batch.position()) < fraction
-    if isinstance(batch.data, pa.Table):
-        return batch.data.filter(pa.array(keep))
-    if isinstance(batch.data, np.ndarray):
+    if is_table(batch.data):
+        return batch.data.filter(from_array(keep))
+    if is_array(batch.data):
         return batch.data[keep]
     return [item for item, kept in zip(batch.data, keep.tolist()) if kept]
 
 
 def rows_of(items: list[Any], schema: pa.Schema | None, where: str) -> pa.Table:
     """Items as rows, with the settled schema where there is one."""
+    from shardwise.compute.convert import items_to_table
+
     if schema is None:
         return items_to_table(items)
     if not items:
@@ -229,15 +252,23 @@ def _tabulate_gathered(op: Tabulate, batches: Iterator[Batch], positions: bool) 
 def _gather(op: Tabulate, held: list[Batch], positions: bool) -> Batch:
     table = rows_of([item for batch in held for item in batch.data], op.schema, where(held[0]))
     if positions:
+        import pyarrow as pa
+
+        from shardwise.data.buffers import from_values
+
         each = [batch.position(row) for batch in held for row in range(len(batch.data))]
-        table = table.append_column(POSITION, pa.array(each, pa.int64()))
+        table = table.append_column(POSITION, from_values(each, pa.int64()))
     return replace(held[0], data=table)
 
 
 def _unsettled(op: Operation) -> bool:
     if not isinstance(op, (Map, Tabulate)):
         return False
-    return op.schema is None or any(pa.types.is_null(f.type) for f in op.schema)
+    if op.schema is None:
+        return True
+    from pyarrow.types import is_null
+
+    return any(is_null(f.type) for f in op.schema)
 
 
 def settled(op: Operation, data: Any) -> Operation:
@@ -259,5 +290,7 @@ def _or_empty(op: Operation) -> Operation:
             f"no batch shows what columns function {op.function.name!r} returns", "give them: map(..., schema={...})"
         )
     if isinstance(op, Tabulate) and op.schema is None:
+        import pyarrow as pa
+
         return replace(op, schema=pa.schema([pa.field("value", pa.null())]))
     return op

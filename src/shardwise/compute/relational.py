@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from shardwise.compute.expressions import quote, referenced_columns
+from shardwise.compute.exact.sql import quoted as quote
 from shardwise.compute.operations import Filter, Operation, Relational, Sample, Select, WithColumns
 from shardwise.compute.shape import Shape, after
 from shardwise.data.source import POSITION
@@ -40,6 +40,8 @@ def apply(con: duckdb.DuckDBPyConnection, operation: Operation, table: pa.Table)
 
 
 def _compute(con: duckdb.DuckDBPyConnection, expressions: dict[str, str], table: pa.Table) -> pa.Table:
+    from shardwise.compute.expressions import referenced_columns
+
     columns = [
         name
         for name in table.column_names
@@ -105,6 +107,8 @@ def prune(
 
 
 def _pruned(op: Operation, schema: pa.Schema, wanted: set[str] | None) -> tuple[Operation | None, set[str] | None]:
+    from shardwise.compute.expressions import referenced_columns  # here, as jobs without expressions need none of it
+
     match op:
         case Select(columns):
             chosen = tuple(c for c in columns if wanted is None or c in wanted)

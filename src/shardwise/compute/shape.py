@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from shardwise.compute.expressions import check_expression
 from shardwise.compute.operations import Filter, Map, MapItems, Operation, Sample, Select, Tabulate, WithColumns
+from shardwise.data.kinds import is_array, is_table
 from shardwise.data.source import Kind
 from shardwise.errors import ExpressionError, FunctionError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,10 @@ def after(operation: Operation, shape: Shape) -> Shape:
 
 
 def _relational(operation: Operation, schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    from shardwise.compute.expressions import check_expression
+
     match operation:
         case Select(columns):
             for name in columns:
@@ -109,7 +113,9 @@ def through(source: Shape, operations: tuple[Operation, ...]) -> Shape:
 
 def shape_of(data: Any) -> Shape | None:
     """Shape of a function's result; None when it tells nothing (no rows, no columns)."""
-    if isinstance(data, np.ndarray):
+    import pyarrow as pa
+
+    if is_array(data):
         columns = 1 if data.ndim == 1 else data.shape[1]
         kind = pa.from_numpy_dtype(data.dtype)
         return Shape("array", pa.schema([pa.field(f"c{i}", kind) for i in range(columns)], {b"ndim": str(data.ndim)}))
@@ -120,6 +126,8 @@ def merge_shapes(known: Shape, seen: Shape) -> Shape:
     """Fill columns of type null from what a later batch shows."""
     if known.kind != seen.kind or known.schema is None or seen.schema is None or known.kind == "array":
         return known
+    import pyarrow as pa
+
     fields = [
         seen.schema.field(f.name) if pa.types.is_null(f.type) and f.name in seen.schema.names else f
         for f in known.schema
@@ -135,10 +143,12 @@ def conform(data: Any, shape: Shape, function: str, where: str) -> Any:
     FunctionError
         Another kind, other columns, or values that do not fit the settled type.
     """
+    import pyarrow as pa
+
     assert shape.schema is not None
     if shape.kind == "array":
         return _conform_array(data, shape.schema, function, where)
-    if not isinstance(data, pa.Table):
+    if not is_table(data):
         raise FunctionError(f"function {function!r} returned an array for {where}, but a frame before")
     if data.num_columns == 0 and data.num_rows == 0:
         return shape.schema.empty_table()
@@ -157,6 +167,8 @@ def conform(data: Any, shape: Shape, function: str, where: str) -> Any:
 def _cast(column: pa.ChunkedArray, field: pa.Field, function: str, where: str) -> pa.ChunkedArray:
     if column.type == field.type:
         return column
+    import pyarrow as pa
+
     try:
         return column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -168,13 +180,15 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, function: str, where: str) -
 
 
 def _conform_array(data: Any, schema: pa.Schema, function: str, where: str) -> Any:
-    seen = shape_of(data) if isinstance(data, np.ndarray) else None
+    seen = shape_of(data) if is_array(data) else None
     if seen is None or seen.schema is None or len(seen.schema) != len(schema):
-        got = f"an array of shape {data.shape}" if isinstance(data, np.ndarray) else "a frame"
+        got = f"an array of shape {data.shape}" if is_array(data) else "a frame"
         raise FunctionError(
             f"function {function!r} returned {got} for {where}, but an array of {len(schema)} columns before",
             "return the same kind for every batch",
         )
+    import numpy as np
+
     dtype = schema.field(0).type.to_pandas_dtype()
     if data.dtype != dtype and not np.can_cast(data.dtype, dtype, "safe"):
         raise FunctionError(

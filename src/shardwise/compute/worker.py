@@ -1,8 +1,8 @@
 """The process that executes attempts: ``python -m shardwise.compute.worker SOCKET PARENT [CALLS]``.
 
-It is started as a fresh interpreter by whoever lends the slot, gets one end of a socket, and dies with its starter:
-the kernel kills it when the parent ends (Linux), a thread notices the end of the socket, and looks at the parent's
-number once a second where the kernel has no such service.
+It is started as a fresh interpreter by whoever lends the slot, or forked by one (``fork_server.py``), gets one end of a
+socket, and dies with its starter: the kernel kills it when the parent ends (Linux), a thread notices the end of the
+socket, and looks at the parent's number once a second where the kernel has no such service.
 
 Standard output and error are an unnamed file that its starter reads if this process dies; after each attempt what was
 printed there, by Python or by anything below it, becomes the attempt's log. CALLS is a file of its starter's, in which
@@ -64,10 +64,15 @@ PR_SET_PDEATHSIG = 1
 def main() -> NoReturn:
     """Work until the driver is gone."""
     descriptor, parent, *noted = map(int, sys.argv[1:])
+    restore_environment()
+    begin(descriptor, parent, *noted)
+
+
+def begin(descriptor: int, parent: int, *noted: int) -> NoReturn:
+    """Work in this process, a fresh interpreter or the fork of one, until the driver is gone."""
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _prefer_to_be_killed()
-    _restore_environment()
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     try:
@@ -300,7 +305,7 @@ def _prefer_to_be_killed() -> None:
         file.write("500")
 
 
-def _restore_environment() -> None:
+def restore_environment() -> None:
     """Undo what only served to start this process, so that programs it starts see the person's own variables."""
     theirs = json.loads(os.environ.pop("SHARDWISE_WORKER_ENVIRONMENT", "{}"))
     for name, value in theirs.items():

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,66 @@ def from_numpy(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = N
     values = np.ascontiguousarray(values)
     bits = None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.Array.from_buffers(_ARROW[values.dtype.name], len(values), [bits, pa.py_buffer(values)])
+
+
+def from_array(values: npt.NDArray[Any]) -> pa.Array:
+    """Make an Arrow array of a NumPy array of one dimension: ``pa.array`` of it.
+
+    Examples
+    --------
+    >>> from_array(np.array([1.5, 2.5])).type, from_array(np.array(["a"])).type
+    (DataType(double), DataType(string))
+    """
+    if values.dtype == np.bool_ and values.ndim == 1:
+        return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
+    plain = values.ndim == 1 and values.dtype.name in _ARROW and values.dtype.isnative
+    return from_numpy(values) if plain else pa.array(values)
+
+
+def from_values(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array | pa.ChunkedArray:
+    """Make an Arrow array of Python values; None is null: ``pa.array`` of them.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid, OverflowError, UnicodeEncodeError
+        As ``pa.array`` does.
+
+    Examples
+    --------
+    >>> from_values(["a", None, "bc"]).to_pylist(), from_values([True, None]).type
+    (['a', None, 'bc'], DataType(bool))
+    """
+    if not len(values):
+        return pa.nulls(0, kind)
+    kinds = set(map(type, values)) - {type(None)}
+    made = _MADE.get(next(iter(kinds))) if len(kinds) == 1 and "pandas" not in sys.modules else None
+    if made is None or (kind is not None and kind != made[0]):
+        return pa.array(values, kind)
+    return made[1](values, made[0])
+
+
+def _bits(flags: npt.NDArray[np.bool_]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+
+
+def _from_bools(values: Sequence[bool | None], kind: pa.DataType) -> pa.Array:
+    valid = [value is not None for value in values]
+    mask = None if all(valid) else _bits(np.array(valid))
+    return pa.Array.from_buffers(kind, len(values), [mask, _bits(np.array(values, np.bool_))])
+
+
+def _from_texts(values: Sequence[str | None], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    return _from_bytes([None if value is None else value.encode() for value in values], kind)
+
+
+def _from_bytes(values: Sequence[bytes | None], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    ends = np.cumsum([0, *(len(value or b"") for value in values)], dtype=np.int64)
+    if ends[-1] > np.iinfo(np.int32).max:  # more than one array can hold
+        return pa.array(values, pa.binary()).cast(kind)
+    valid = [value is not None for value in values]
+    mask = None if all(valid) else _bits(np.array(valid))
+    buffers = [mask, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(filter(None, values)))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
 
 
 def from_numbers(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -80,3 +141,12 @@ def is_valid(array: pa.Array) -> npt.NDArray[np.bool_]:
         return np.zeros(len(array), np.bool_)
     bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little", count=stop)
     return bits[array.offset :].astype(np.bool_)
+
+
+_MADE: dict[type, tuple[pa.DataType, Callable[[Sequence[Any], pa.DataType], pa.Array | pa.ChunkedArray]]] = {
+    bool: (pa.bool_(), _from_bools),
+    int: (pa.int64(), from_numbers),
+    float: (pa.float64(), from_numbers),
+    str: (pa.string(), _from_texts),
+    bytes: (pa.binary(), _from_bytes),
+}

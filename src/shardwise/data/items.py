@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from shardwise.data.base import MAX_FRAGMENT_BATCHES, BaseSource
 from shardwise.data.source import Batch, Fragment, Kind
 from shardwise.errors import InternalError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)

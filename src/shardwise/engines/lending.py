@@ -12,7 +12,7 @@ from typing import Any
 
 from shardwise.engines import mail
 from shardwise.engines.agent import Terms, understood
-from shardwise.engines.process import module_path
+from shardwise.engines.children import module_path
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.sharing import Programs
 from shardwise.errors import EngineError, ShardwiseError

@@ -9,8 +9,9 @@ import time
 
 from shardwise import records
 from shardwise.compute import wire
+from shardwise.engines.children import ForkServer, fork_server, module_path
 from shardwise.engines.memory_watch import MemoryWatch
-from shardwise.engines.process import WorkerProcess, module_path
+from shardwise.engines.process import WorkerProcess
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.stopped import StoppedWatch
 from shardwise.errors import EngineError
@@ -60,6 +61,7 @@ class LocalEngine:
         self._stillborn = 0
         self._memory = MemoryWatch()
         self._stopped = StoppedWatch()
+        self._server: ForkServer | None = None
 
     def open(self, want: Want) -> None:
         """Start the workers, all at once."""
@@ -123,6 +125,8 @@ class LocalEngine:
             worker.kill()
         for slot in list(self._slots):
             self._bury(slot)
+        if self._server is not None:
+            self._server.close()
         self._memory.close()
         self._selector.close()
         self._selector = None
@@ -136,7 +140,9 @@ class LocalEngine:
 
     def _start(self) -> None:
         assert self._selector is not None
-        worker = WorkerProcess(self._want.threads)
+        if self._server is None or self._server.has_ended:
+            self._server = fork_server(self._want.threads)
+        worker = WorkerProcess(self._want.threads, self._server)
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         self._slots[slot] = worker
         self._known[slot] = 0

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import select
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -20,21 +17,9 @@ from shardwise import records
 from shardwise.compute import calls, wire
 from shardwise.compute.connection import spill_directory
 from shardwise.compute.machine import oom_kills
+from shardwise.engines.children import Child, ForkServer, Interpreter
 from shardwise.errors import EngineError
 from shardwise.sizes import format_size
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",  # OpenMP; PyArrow's compute threads too
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "RAYON_NUM_THREADS",
-)
-"""What native libraries read, once, when they are loaded."""
 
 LAST_WORDS = 8192
 """How many bytes of what a dead worker printed last are part of the reason: room for the traceback of a crash."""
@@ -52,6 +37,8 @@ class WorkerProcess:
     ----------
     threads : int
         That native libraries in it may use.
+    server : ForkServer, optional
+        Forks it, where it can; else it is a fresh interpreter.
 
     Raises
     ------
@@ -60,17 +47,19 @@ class WorkerProcess:
 
     Notes
     -----
-    The worker dies with the *thread* that made this object (Linux), so make it in one that lives as long as the
-    engine. It leads a session and process group of its own: Ctrl-C in a terminal does not reach it, and it is killed
-    together with processes that a function started.
+    A fresh interpreter dies with the *thread* that made this object (Linux), so make it in one that lives as long as
+    the engine; a forked one dies with its server, and that with this process. A worker leads a session and process
+    group of its own: Ctrl-C in a terminal does not reach it, and it is killed together with processes that a function
+    started.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, server: ForkServer | None = None) -> None:
         self.killed = False
         self.greeted = False
         self.hung_up = False
         self.outgrew: tuple[int, int] | None = None  # memory that it held and that it might use, if it ends for that
         self._given_up = ""
+        self._is_buried = False
         self._outbox: deque[memoryview] = deque()
         self._inbox = wire.Inbox()
         self._oom_kills = oom_kills()
@@ -82,7 +71,7 @@ class WorkerProcess:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         try:
-            self._process = self._start(theirs, threads)
+            self._process = self._start(theirs, threads, server)
         except OSError as error:
             self.socket.close()
             self._printed.close()
@@ -92,20 +81,11 @@ class WorkerProcess:
             ) from error
         finally:
             theirs.close()
-        self.death = _open_pidfd(self._process.pid)
+        self.death = self._process.death
 
-    def _start(self, theirs: socket.socket, threads: int) -> subprocess.Popen[bytes]:
-        optimize = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
-        where = [str(theirs.fileno()), str(os.getpid()), str(self._calls.fileno())]
-        return subprocess.Popen(
-            [sys.executable, *optimize, "-P", "-m", "shardwise.compute.worker", *where],
-            stdin=subprocess.DEVNULL,
-            stdout=self._printed,
-            stderr=self._printed,
-            pass_fds=(theirs.fileno(), self._calls.fileno()),
-            env=_environment(threads),
-            start_new_session=True,
-        )
+    def _start(self, theirs: socket.socket, threads: int, server: ForkServer | None) -> Child:
+        descriptors = theirs.fileno(), self._printed.fileno(), self._calls.fileno()
+        return (server and server.fork(*descriptors)) or Interpreter(*descriptors, threads)
 
     @property
     def pid(self) -> int:
@@ -161,7 +141,7 @@ class WorkerProcess:
 
     def is_dead(self) -> bool:
         """Whether the process has ended, or hung up and will do nothing more."""
-        return self.hung_up or _has_ended(self._process.pid)
+        return self.hung_up or self._process.has_ended()
 
     def kill(self) -> None:
         """Kill it, and what it started, now."""
@@ -184,7 +164,8 @@ class WorkerProcess:
         if self.hung_up and not self.killed:
             self._await_end(FAREWELL_SECONDS)
         self._signal_group()  # before its number is given back: children of a worker that died by itself
-        status = self._process.wait()
+        status = self._process.status()
+        self._is_buried = True
         self.socket.close()
         if self.death is not None:
             os.close(self.death)
@@ -198,7 +179,7 @@ class WorkerProcess:
         return kind, f"{reason}; it printed last:\n{last_words}" if last_words and kind != "killed" else reason
 
     def _signal_group(self) -> None:
-        if self._process.returncode is None:
+        if not self._is_buried:
             # PermissionError: what macOS says of a group in which all are dead.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -207,7 +188,7 @@ class WorkerProcess:
 
     def _await_end(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not _has_ended(self._process.pid) and time.monotonic() < deadline:
+        while not self._process.has_ended() and time.monotonic() < deadline:
             if self.death is None:
                 time.sleep(0.01)
             else:
@@ -238,49 +219,6 @@ class WorkerProcess:
         size = os.fstat(self._printed.fileno()).st_size
         tail = os.pread(self._printed.fileno(), LAST_WORDS, max(0, size - LAST_WORDS))
         return tail.decode("utf-8", "replace").strip()
-
-
-def module_path() -> tuple[str, ...]:
-    """Where this process finds modules, as another process can use it."""
-    return tuple(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100  ("" is this directory)
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """The person's variables, with threads limited, modules found as here, and one order of sets of strings."""
-    ours = {
-        "PYTHONPATH": os.pathsep.join(module_path()),
-        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
-    }
-    theirs = {name: os.environ.get(name) for name in ours}
-    return {
-        **os.environ,
-        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
-        **ours,
-        "SHARDWISE_WORKER_ENVIRONMENT": json.dumps(theirs),
-    }
-
-
-def _open_pidfd(pid: int) -> int | None:
-    """A descriptor that becomes readable when the process ends, where the kernel has them (Linux 5.3)."""
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether a child has ended, without taking its status (its number stays its own until that is taken)."""
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13
-        import psutil
-
-        try:
-            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return True
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return True
 
 
 def _signal_name(number: int) -> str:

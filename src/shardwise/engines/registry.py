@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
-from shardwise.engines.protocol import Engine, Reach
 from shardwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from shardwise.engines.protocol import Engine, Reach
 
 GROUP = "shardwise.engines"
 """Entry points of this group are engines of other packages: functions of the arguments in a URL."""
@@ -32,9 +33,9 @@ def make_engine(url: str | Engine) -> Engine:
     ----------
     url : str or Engine
         ``inline``, ``local``, ``local:4``; ``dask``, ``ray`` or ``spark`` (a cluster of their own on this machine);
-        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; or the name of
-        an engine that an installed package provides (entry point group ``shardwise.engines``: a function of the text
-        after the first colon). An engine is taken as it is.
+        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; or the name
+        of an engine that an installed package provides (entry point group ``shardwise.engines``: a function of the
+        text after the first colon). An engine is taken as it is.
 
     Raises
     ------
@@ -51,6 +52,8 @@ def make_engine(url: str | Engine) -> Engine:
     name, arguments = parse_engine(url)
     if name in _BUILT_IN:
         return _BUILT_IN[name](arguments)
+    from importlib.metadata import entry_points  # here, as it takes longer to import than a small job does
+
     found = entry_points(group=GROUP, name=name)
     if not found:
         raise UsageError(f"there is no engine {url!r}", _suggestion(name))
@@ -79,10 +82,14 @@ def engine_reach(engine: str | Engine) -> Reach:
 
 def known_engines() -> list[str]:
     """Names of the engines that can be made here, sorted."""
+    from importlib.metadata import entry_points
+
     return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
 def _suggestion(name: str) -> str:
+    import difflib
+
     known = known_engines()
     near = difflib.get_close_matches(name, known, 1)
     return (f"did you mean {near[0]!r}? " if near else "") + f"engines here: {', '.join(known)}"

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.agent import Terms
 from shardwise.engines.channel import Door, Switchboard, lend
+from shardwise.engines.children import module_path
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
-from shardwise.engines.process import module_path
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:

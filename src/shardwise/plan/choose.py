@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from shardwise.compute.machine import usable_cores
-from shardwise.engines.registry import engine_reach, parse_engine
+from shardwise.engines.registry import parse_engine
 from shardwise.errors import UsageError
 from shardwise.plan.memory import projected, share
 from shardwise.plan.shards import Weights
 from shardwise.plan.work import CollectTo, Work
 from shardwise.sizes import format_size
 
-NATIVE_SHARD = (32 << 20, 512 << 20)
-"""Stored bytes of a shard that native kernels do by themselves: a query costs about 15 ms, so shards are large."""
+NATIVE_SHARD = (384 << 20, 512 << 20)
+"""Stored bytes of a shard that native kernels do by themselves: a query costs about 25 ms whatever it reads, and one
+over so much a quarter of a second, which is all that a killed driver loses."""
 
 FUNCTION_SHARD = (256 << 10, 64 << 20)
 """Stored bytes of a shard that goes through Python functions."""
 
-PARSED_SHARD = 128 << 20
-"""Stored bytes of a shard of text at most: it is parsed once, into a table that is kept while it is aggregated."""
+PARSED_SHARD = (32 << 20, 128 << 20)
+"""Stored bytes of a shard of text: it is parsed once, into a table that is kept while it is aggregated."""
 
 NATIVE_SHARDS = 4
 """So many shards per slot where DuckDB works on all threads: there is nothing to balance, only to resume from."""
@@ -27,7 +28,7 @@ NATIVE_SHARDS = 4
 SHARDS_PER_SLOT = 8
 """So many shards per slot keep all slots busy until the end, whatever the last ones cost."""
 
-START_SECONDS = 0.5
+START_SECONDS = 0.2
 """Until worker processes have taken their first task: they start, import, and are sent the program."""
 
 MOST_ITEMS = 512
@@ -58,9 +59,15 @@ class Choice:
 
 
 def choose(
-    work: Work, engine: str, workers: int | None, memory: int | None, shard_size: int | None, end: int
+    work: Work,
+    engine: str,
+    workers: int | None,
+    memory: int | None,
+    shard_size: int | None,
+    end: int,
+    far: bool = False,
 ) -> Choice:
-    """Settle what the person left open.
+    """Settle what the person left open. ``far``: the engine's workers may be on other hosts.
 
     Raises
     ------
@@ -72,7 +79,7 @@ def choose(
     if memory is not None:
         slots = _fitting(work, name, slots, memory, reasons)
     cores = usable_cores()
-    if engine != "auto" and engine_reach(engine) == "network":
+    if far:
         reasons.append(f"{slots} slots asked for (--workers), of one thread each, as the cluster has room")
         target = _target(work, slots, shard_size, reasons)
         return Choice(engine, slots, 1, target, None if memory is None else share(memory, slots), tuple(reasons))
@@ -139,7 +146,7 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
     if not work.pipeline.has_functions and not isinstance(work.target, CollectTo):
         (low, high), shards = NATIVE_SHARD, NATIVE_SHARDS
         if getattr(work.pipeline.source, "is_parsed", False):
-            high = PARSED_SHARD
+            low, high = PARSED_SHARD
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
     least = min(low, weights.total / slots)  # no slot stays without work

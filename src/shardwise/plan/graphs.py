@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from shardwise.compute.aggregation import Aggregation
-from shardwise.compute.pipeline import Pipeline
-from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, PartialProgram
-from shardwise.compute.programs.collect import CollectProgram
-from shardwise.compute.programs.settle import SettleProgram
-from shardwise.compute.programs.write import WriteProgram
 from shardwise.plan.shards import gaps
 from shardwise.plan.work import CollectTo, Work, WriteTo
-from shardwise.run.commits import Commit
 from shardwise.run.graph import Graph, Stage, inner
+
+if TYPE_CHECKING:
+    from shardwise.compute.aggregation import Aggregation
+    from shardwise.compute.pipeline import Pipeline
+    from shardwise.run.commits import Commit
 
 FAN_IN = 16
 """States that one task merges."""
@@ -35,6 +33,8 @@ class Done(Protocol):
 
 def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     """One task that settles schemas. Returns the graph and the task's id."""
+    from shardwise.compute.programs.settle import SettleProgram  # all here, as a job needs only its own
+
     graph = Graph(fragments=pipeline.source.fragments)
     graph.stage("settle", SettleProgram(pipeline))
     for commit in done.committed("settle"):
@@ -46,12 +46,17 @@ def source_stage(work: Work) -> Stage:
     """The stage whose tasks read the source."""
     target = work.target
     if isinstance(target, WriteTo):
-        from shardwise.data.sinks import sink  # here, as only jobs that write need it
+        from shardwise.compute.programs.write import WriteProgram
+        from shardwise.data.sinks import sink
 
         program = WriteProgram(work.pipeline, sink(target.format), work.part_batches)
         return Stage("write", program, target.directory)
     if isinstance(target, CollectTo):
+        from shardwise.compute.programs.collect import CollectProgram
+
         return Stage("collect", CollectProgram(work.pipeline))
+    from shardwise.compute.programs.aggregate import PartialProgram
+
     return Stage("partial", PartialProgram(work.pipeline, work.aggregation()))
 
 
@@ -65,6 +70,8 @@ def rows_graph(work: Work, end: int, done: Done, cutter: Cutter) -> tuple[Graph,
 
 def aggregate_graph(work: Work, aggregation: Aggregation, end: int, done: Done, cutter: Cutter) -> tuple[Graph, int]:
     """A tree: partial states of shards, merges of ``FAN_IN``, one finish. Returns the graph and the finish's id."""
+    from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram, PartialProgram
+
     graph = Graph(fragments=work.pipeline.source.fragments)
     graph.stage("partial", PartialProgram(work.pipeline, aggregation))
     graph.stage("merge", MergeProgram(aggregation), tree=True)

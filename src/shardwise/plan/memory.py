@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from shardwise.compute.machine import usable_memory
 from shardwise.plan.work import CollectTo, Work
 from shardwise.run.policies import WORKER_BASE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DRIVER_BASE = 120 << 20
 """Bytes of the driver, in the same way."""
@@ -35,6 +38,7 @@ def row_bytes(schema: pa.Schema | None) -> int:
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> row_bytes(pa.schema({"a": pa.float64(), "b": pa.int32()}))
     12
     """
@@ -44,7 +48,9 @@ def row_bytes(schema: pa.Schema | None) -> int:
 
 
 def _width(kind: pa.DataType) -> int:
-    if pa.types.is_dictionary(kind):
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
         return _width(kind.index_type)
     try:
         return max(1, int(kind.bit_width) // 8)

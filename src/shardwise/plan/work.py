@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shardwise.compute.aggregation import Aggregation
 from shardwise.compute.pipeline import Pipeline
-from shardwise.compute.programs.write import PART_BATCHES, PART_ITEMS
+
+if TYPE_CHECKING:
+    from shardwise.compute.aggregation import Aggregation
+
+PART_BATCHES = 8
+"""Batches of tables and arrays in an output file (about a million rows)."""
+
+PART_ITEMS = 32
+"""Items in an output file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,11 @@ class Work:
 
         aggregates = self.target.aggregates if isinstance(self.target, AggregateTo) else ()
         return self.pipeline.has_functions or not all(isinstance(a, Builtin) for _, a in aggregates)
+
+    @property
+    def is_native(self) -> bool:
+        """Whether all of it is DuckDB's work: aggregates of tables, and no code that a person wrote."""
+        return self.pipeline.relational and self.target.needs_schema and not self.runs_functions
 
     @property
     def rows(self) -> int | None:

@@ -12,6 +12,9 @@ from shardwise import records
 from shardwise.compute.task import Metrics, Output
 from shardwise.storage.store import check_name
 
+GATHER_SECONDS = 0.1
+"""Commits wait this long for company: a group shares one fsync. Nothing waits when no attempt is under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

@@ -18,11 +18,11 @@ from shardwise.run.interrupt import Interrupts
 from shardwise.run.round import Round
 from shardwise.run.scheduler import Scheduler
 from shardwise.run.seams import Ledger, Watcher
-from shardwise.run.suspects import Suspects
 from shardwise.run.too_large import too_large
 
 if TYPE_CHECKING:
     from shardwise.run.graph import Graph
+    from shardwise.run.suspects import Suspects
 
 
 @dataclass(slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 from shardwise import errors
 from shardwise.compute.task import Failure
 from shardwise.errors import Interrupted, ShardwiseError, StorageError
-from shardwise.run import messages
+
+if TYPE_CHECKING:
+    from shardwise.run.task import Task
 
 
 def interrupted() -> Interrupted:
@@ -22,7 +25,7 @@ def storage_failure(error: StorageError | OSError) -> Failure:
     return Failure("storage", type(error).__name__, message, getattr(error, "fix", ""), "", code)
 
 
-def to_error(failure: Failure, task: messages.Task | None) -> ShardwiseError:
+def to_error(failure: Failure, task: Task | None) -> ShardwiseError:
     """The error of the tree that a failure of a task stands for."""
     by_code = {cls.code: cls for cls in _tree(ShardwiseError)}
     by_kind: dict[str, type[ShardwiseError]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shardwise.run.messages import Task
+from shardwise.run.task import Task
 
 if TYPE_CHECKING:
     from shardwise.compute.program import Program

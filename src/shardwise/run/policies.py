@@ -6,9 +6,13 @@ Small pure functions of records and numbers; each stands alone and can be argued
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from shardwise.compute.task import Failure
-from shardwise.run.messages import Budgets, SlotLost
+
+if TYPE_CHECKING:
+    from shardwise.run.messages import SlotLost
+    from shardwise.run.task import Budgets
 
 FIRST_REST = 0.1
 FIRST_STORAGE_REST = 1.0
@@ -53,6 +57,7 @@ def allowance(budgets: Budgets, kind: str) -> int | None:
 
     Examples
     --------
+    >>> from shardwise.run.task import Budgets
     >>> allowance(Budgets(crash=4), "crash"), allowance(Budgets(), "input"), allowance(Budgets(), "engine")
     (4, 0, None)
     """
@@ -164,6 +169,7 @@ def blame(lost: SlotLost, overdue: float | None) -> Failure:
 
     Examples
     --------
+    >>> from shardwise.run.messages import SlotLost
     >>> blame(SlotLost(now=1.0, slot=3, kind="closed", reason="host taken back"), None).kind
     'engine'
     """

@@ -13,7 +13,7 @@ from shardwise.compute.task import QUARANTINE, Failure, Outcome, Output, TaskSpe
 from shardwise.engines import protocol
 from shardwise.errors import InDoubt, RunIsTaken, StorageError
 from shardwise.run import messages, policies
-from shardwise.run.commits import Commit
+from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import storage_failure
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.scheduler import Scheduler
@@ -21,9 +21,6 @@ from shardwise.run.scheduler import Scheduler
 if TYPE_CHECKING:
     from shardwise.run.driver import Driver
     from shardwise.run.graph import Graph
-
-GATHER_SECONDS = 0.1
-"""Commits wait this long for company: a group shares one fsync. Nothing waits when no attempt is under way."""
 
 GATHER_MOST = 512
 """A group of commits is never larger."""

@@ -11,7 +11,7 @@ from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.task import Suspect
 from shardwise.engines.protocol import SlotDown
-from shardwise.run.messages import Budgets, Task
+from shardwise.run.task import Budgets, Task
 
 FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 """Deaths that a function need not have brought about: the same call has to die of one as often as a task may."""

@@ -9,8 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 
 from shardwise.errors import InternalError
-from shardwise.run.messages import Task
 from shardwise.run.slots import Slot
+from shardwise.run.task import Task
 from shardwise.run.transitions import BEGIN, Cause, State, step
 
 

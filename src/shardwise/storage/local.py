@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -217,7 +216,7 @@ class _DurableFile(io.FileIO):
 
 def _write_beside(path: Path, data: bytes) -> Path:
     """Write a complete, durable file under a hidden name in the directory of ``path``."""
-    temporary = path.parent / f"{HIDDEN}{secrets.token_hex(8)}"
+    temporary = path.parent / f"{HIDDEN}{os.urandom(8).hex()}"
     descriptor = disk.create(temporary, exclusive=True)
     try:
         written = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import secrets
+import os
 import threading
 from collections.abc import Iterable
 from typing import IO, Any, cast
@@ -167,7 +167,7 @@ class FsspecStore:
         create = getattr(self._system, "_pipe_file", None)
         if self._protocol not in _CONDITIONAL or create is None or "mode" not in inspect.signature(create).parameters:
             raise self._not_exclusive("its library has no request that creates a file only if it is absent")
-        trial = f"{HIDDEN}{secrets.token_hex(8)}"
+        trial = f"{HIDDEN}{os.urandom(8).hex()}"
         try:
             if not self._create(trial, b"1") or self._create(trial, b"2"):
                 raise self._not_exclusive("it replaced a file that it was asked to create only if absent")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from shardwise.compute.aggregates.registry import entry
 from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shardwise.compute.aggregates.kernel import Kernel
 
 

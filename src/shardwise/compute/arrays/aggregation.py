@@ -20,6 +20,7 @@ from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.arrays.ingredients import INGREDIENTS
 from shardwise.compute.arrays.lanes import Array
 from shardwise.compute.arrays.results import FUNCTIONS, Column
+from shardwise.data.buffers import from_numbers, from_numpy, from_values
 from shardwise.data.source import Batch
 from shardwise.errors import InputError, UsageError
 
@@ -200,10 +201,12 @@ class ArrayAggregation:
         function = FUNCTIONS[asked.function]
         kind = function.kind(dtype, asked)
         if not function.needs:
-            return pa.array([function.value(Column("", dtype, state["rows"], {}), asked)], kind)
+            return _arrow([function.value(Column("", dtype, state["rows"], {}), asked)], kind)
         name = asked.columns[0]
         values = [self._value(state, asked, dtype, column) for column in self._columns_of(name)]
-        return pa.array([values], pa.list_(kind)) if name == ALL else pa.array(values, kind)
+        made = _arrow(values, kind)
+        edges = from_numpy(np.array([0, len(made)], np.int32))
+        return pa.ListArray.from_arrays(edges, made) if name == ALL else made
 
     def _value(self, state: ArrayState, asked: Builtin, dtype: np.dtype[Any], column: int) -> Any:
         if not state["rows"]:
@@ -211,6 +214,11 @@ class ArrayAggregation:
         needed, function = self._needed(), FUNCTIONS[asked.function]
         states = {name: state[name][needed[name].index(column)] for name in function.needs}
         return function.value(Column(f"c{column}", dtype, state["rows"], states), asked)
+
+
+def _arrow(values: list[Any], kind: pa.DataType) -> pa.Array:
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return from_numbers(values, kind) if is_number else from_values(values, kind)
 
 
 def _ingredients(state: ArrayState) -> list[tuple[str, Any]]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _LEAST_LANES = 512
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 
 
 def lanes_per_column(columns: int) -> int:

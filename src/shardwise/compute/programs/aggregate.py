@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from shardwise.compute.aggregation import Aggregation
 from shardwise.compute.itemstore import ipc_bytes
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RESULT = "result.arrow"
 """Name of the output that holds a finished aggregation."""

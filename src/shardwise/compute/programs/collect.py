@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from shardwise.compute import itemstore
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
+from shardwise.data.kinds import is_array, is_table
 from shardwise.errors import FunctionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 ROWS, ARRAY = "rows.arrow", "rows.npy"
 
@@ -35,13 +37,15 @@ class CollectProgram:
 
 def encode(parts: Sequence[Any]) -> tuple[str, bytes, int]:
     """Format, bytes and rows of consecutive batches of one kind."""
-    if parts and all(isinstance(part, np.ndarray) for part in parts):
+    if parts and all(map(is_array, parts)):
+        import numpy as np
+
         joined = join_arrays(list(parts))
         buffer = io.BytesIO()
         np.save(buffer, joined, allow_pickle=False)
         return ARRAY, buffer.getvalue(), len(joined)
     if parts and not isinstance(parts[0], list):
-        table = join_tables([p if isinstance(p, pa.Table) else _table(p) for p in parts])
+        table = join_tables([p if is_table(p) else _table(p) for p in parts])
         return ROWS, itemstore.ipc_bytes(table), table.num_rows
     items = [item for part in parts for item in part]
     return (*itemstore.encode(items), len(items))
@@ -56,8 +60,12 @@ def _table(array: Any) -> pa.Table:
 def decode(name: str, data: bytes | memoryview) -> Any:
     """A table, an array or a list of items."""
     if name == ROWS:
+        import pyarrow as pa
+
         return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
     if name == ARRAY:
+        import numpy as np
+
         return np.load(io.BytesIO(data), allow_pickle=False)
     return itemstore.decode(name, data)
 
@@ -72,6 +80,8 @@ def join_tables(tables: list[pa.Table]) -> pa.Table:
     """
     if len(tables) == 1:
         return tables[0]
+    import pyarrow as pa
+
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
@@ -94,4 +104,6 @@ def join_arrays(arrays: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         raise FunctionError(
             f"batches have rows of different shapes: {', '.join(shapes)}", "return the same for every batch"
         )
+    import numpy as np
+
     return np.concatenate(arrays) if len(arrays) != 1 else arrays[0]

@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-
 from shardwise.compute.operations import Map, Operation, Tabulate
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
@@ -34,6 +32,8 @@ def _describe(op: Operation) -> dict[str, Any] | None:
 
 def settled_operations(operations: tuple[Operation, ...], data: bytes) -> tuple[Operation, ...]:
     """The operations with the schemas that a ``SettleProgram`` recorded."""
+    import pyarrow as pa
+
     out: list[Operation] = []
     for op, found in zip(operations, json.loads(data), strict=True):
         if found is not None and isinstance(op, (Map, Tabulate)):

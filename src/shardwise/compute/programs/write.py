@@ -14,12 +14,6 @@ from shardwise.data.source import Batch
 if TYPE_CHECKING:
     from shardwise.data.sinks import Sink
 
-PART_BATCHES = 8
-"""Batches of tables and arrays in an output file (about a million rows)."""
-
-PART_ITEMS = 32
-"""Items in an output file."""
-
 
 @dataclass(frozen=True, slots=True)
 class WriteProgram:
