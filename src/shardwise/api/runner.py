@@ -238,7 +238,7 @@ class _Lender:
 
         choice, options = self.choice, self._options
         engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory))
+        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)

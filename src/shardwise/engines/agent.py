@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shardwise.engines import mail
+from shardwise.engines.handshake import about_this_host, answer_proof
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.errors import EngineError
@@ -44,6 +45,8 @@ class Terms:
     threads: int = 1
     memory: int | None = None
     orphan_seconds: float = ORPHAN_SECONDS
+    root: str = ""  # the run directory, where hosts must prove that they use it, and the driver's nonce
+    nonce: str = ""
 
 
 class Agent:
@@ -114,7 +117,10 @@ class Agent:
 
     def run(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Lend the slot until the driver closes it or is gone, or ``wanted`` says no. No worker is left then."""
-        self.outbox.put(mail.write("hello", **_about_this_host()))
+        about = about_this_host()
+        if self._terms.root:
+            about["root_error"] = answer_proof(self._terms.root, self._terms.nonce, about)
+        self.outbox.put(mail.write("hello", **about))
         bell, _ = self._bell or socket.socketpair()
         bell.setblocking(False)
         engine = LocalEngine(1, bell.fileno())
@@ -258,7 +264,3 @@ def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> 
 def rests(news: list[bytes]) -> bool:
     """Whether an agent with these news has nothing under way."""
     return any(message.startswith(b'["finished"') for message in news)
-
-
-def _about_this_host() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid()}

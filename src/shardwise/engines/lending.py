@@ -13,6 +13,7 @@ from typing import Any
 from shardwise.engines import mail
 from shardwise.engines.agent import Terms, understood
 from shardwise.engines.children import module_path
+from shardwise.engines.handshake import Proof, refuse_if_different
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.sharing import Programs
 from shardwise.errors import EngineError, ShardwiseError
@@ -61,6 +62,7 @@ class LendingEngine(ABC):
         self._killed: set[int] = set()
         self._next_slot = 0
         self._programs = Programs()
+        self._proof: Proof | None = None
         self._keeper: threading.Thread | None = None
         self._closing = threading.Event()
         self._idle_since = 0.0
@@ -101,6 +103,9 @@ class LendingEngine(ABC):
         """Ask the cluster for slots."""
         self._want = want
         self._terms = Terms(want.threads, want.memory)
+        if want.root and self.reach == "network":
+            self._proof = Proof(want.root)
+            self._terms = Terms(want.threads, want.memory, root=want.root, nonce=self._proof.nonce)
         self._idle_since = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name=f"shardwise-{self.name}", daemon=True)
         self._keeper.start()
@@ -164,6 +169,8 @@ class LendingEngine(ABC):
         self._closing.set()
         self._keeper.join(CLOSE_SECONDS)
         self._keeper = None
+        if self._proof is not None:
+            self._proof.close()
         self._places.clear()
         self._where.clear()
 
@@ -208,6 +215,9 @@ class LendingEngine(ABC):
         match kind:
             case "hello":
                 place.host = fields["host"]
+                refuse_if_different(fields)
+                if self._proof is not None:
+                    self._proof.refuse_if_unanswered(fields)
             case "need":
                 for other, message in self._programs.needed(agent, place.host, **fields):
                     self._mail(other, message)

@@ -13,6 +13,7 @@ class Want:
     slots: int
     threads: int = 1  # native threads per worker
     memory: int | None = None  # bytes per worker
+    root: str = ""  # URL of the run directory, which workers read and write
 
 
 @dataclass(frozen=True, slots=True)

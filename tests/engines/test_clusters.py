@@ -1,0 +1,151 @@
+"""Jobs on clusters, and what they do when the cluster fails them. One cluster an engine, shared by the session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import shardwise as sw
+from clusters import PATIENCE, Clusters, add_dask_node, dask_cluster, kill_tree, skip_where_missing
+from shardwise.engines import handshake
+from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
+from shardwise.engines.registry import make_engine
+from shardwise.errors import EngineError, UsageError
+
+ENGINES = ["dask", "ray", "spark"]
+
+
+def slow_speed(row: dict[str, Any]) -> float:
+    return float(row["distance"]) / float(row["hours"])
+
+
+def job(trips: str) -> Any:
+    table = sw.read_parquet(f"{trips}/*.parquet").with_columns(speed="distance / hours")
+    return table.group_by("zone").aggregate(sw.count(), mean=sw.mean("speed"), p95=sw.approx_quantile("speed", 0.95))
+
+
+def until(engine: Engine, kind: type[EngineEvent], count: int = 1) -> list[Any]:
+    """Events of a kind, as soon as there are so many."""
+    found: list[Any] = []
+    deadline = threading.Event()
+    timer = threading.Timer(PATIENCE, deadline.set)
+    timer.start()
+    try:
+        while len(found) < count:
+            assert not deadline.is_set(), f"no {kind.__name__} within {PATIENCE} s"
+            found += [event for event in engine.wait(1.0) if isinstance(event, kind)]
+    finally:
+        timer.cancel()
+    return found
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_same_bits_as_inline(name: str, clusters: Clusters, trips: str, tmp_path: Path) -> None:
+    url = clusters.url(f"{name}-cluster")
+    here = job(trips).run(engine="inline").to_arrow()
+    there = job(trips).run(engine=url, workers=2, run_dir=str(tmp_path / "run"), shard_size="16kB")
+    assert there.to_arrow().equals(here)
+    assert not list((tmp_path / "run").glob("_attempts/hello-*"))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_functions_give_the_same_items(name: str, clusters: Clusters, tmp_path: Path) -> None:
+    def square(x: int) -> int:
+        return x * x
+
+    items = sw.from_items(list(range(100))).map_items(square).collect()
+    there = items.run(engine=clusters.url(f"{name}-cluster"), workers=2, run_dir=str(tmp_path / "run"))
+    assert there.to_list() == [x * x for x in range(100)]
+
+
+@pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])
+def test_a_cluster_needs_a_place_that_its_workers_reach(url: str, trips: str) -> None:
+    with pytest.raises(UsageError, match="--run-dir"):
+        job(trips).run(engine=url)
+
+
+def test_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = handshake.about_this_host()
+    handshake.refuse_if_different(theirs)
+    with pytest.raises(EngineError, match=r"there has other versions.*numpy 0\.1 .*\n.*pip install"):
+        handshake.refuse_if_different({**theirs, "host": "there", "versions": {**theirs["versions"], "numpy": "0.1"}})
+    with pytest.raises(EngineError, match="there computes exp with other bits"):
+        handshake.refuse_if_different({**theirs, "host": "there", "canary": {**theirs["canary"], "exp": "0"}})
+    with pytest.raises(EngineError, match="there cannot use the run directory: no such place"):
+        handshake.refuse_if_different({**theirs, "host": "there", "root_error": "no such place"})
+
+
+def test_a_host_proves_that_it_uses_the_run_directory(tmp_path: Path) -> None:
+    about = handshake.about_this_host()
+    proof = handshake.Proof(str(tmp_path))
+    with pytest.raises(EngineError, match="another directory there"):
+        proof.refuse_if_unanswered(about)
+    assert "not the same directory" in handshake.answer_proof(str(tmp_path / "other"), proof.nonce, about)
+    assert handshake.answer_proof(str(tmp_path), proof.nonce, about) == ""
+    proof.refuse_if_unanswered(about)
+    proof.close()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_worker_of_dask_that_joins_late_is_used_and_one_that_goes_is_mourned() -> None:
+    skip_where_missing("dask")
+    with dask_cluster(nodes=1) as cluster:
+        engine = make_engine(cluster.url)
+        try:
+            engine.open(Want(4))
+            until(engine, SlotUp, 2)
+            late = add_dask_node(cluster, "tcp:" + cluster.url.removeprefix("dask:"))
+            until(engine, SlotUp, 2)
+            cluster.nodes.remove(late)
+            kill_tree(late.pid)
+            late.wait()
+            gone = until(engine, SlotDown, 2)
+            assert {down.kind for down in gone} == {"engine"}
+            (head,) = cluster.heads
+            kill_tree(head.pid)
+            with pytest.raises(EngineError, match="same command finishes the run"):
+                until(engine, SlotUp)
+        finally:
+            engine.close()
+
+
+def test_a_cluster_that_lends_nothing_is_given_up(clusters: Clusters) -> None:
+    from shardwise.engines.dask import DaskEngine
+
+    skip_where_missing("dask")
+    address = "tcp:" + clusters.url("dask-cluster").removeprefix("dask:")
+    engine = DaskEngine(address, resources={"GPU": 1}, patience=1.0)
+    try:
+        engine.open(Want(3))
+        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 3 slots .* 2 workers with 4 threads"):
+            until(engine, SlotUp)
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_hosts_a_slot_may_die(name: str, clusters: Clusters) -> None:
+    """The process of the cluster's own in which the agent lives; its worker dies with it."""
+    engine = make_engine(clusters.url(f"{name}-cluster"))
+    try:
+        engine.open(Want(1))
+        (up,) = until(engine, SlotUp)
+        host = psutil.Process(up.pid)
+        while "fork_server" in " ".join(host.cmdline()) or host.pid == up.pid:
+            host = host.parent()  # type: ignore[assignment]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(host.pid, signal.SIGKILL)
+        (down,) = until(engine, SlotDown)
+        assert (down.slot, down.kind) == (up.slot, "engine")
+        (again,) = until(engine, SlotUp)
+        assert again.slot != up.slot
+        assert not psutil.pid_exists(up.pid)
+    finally:
+        engine.close()
