@@ -267,5 +267,8 @@ class Clusters:
             self._started[name] = self._stack.enter_context(CLUSTERS[name]())
         return self._started[name].url
 
+    def started(self, name: str) -> Cluster:
+        return self._started[name]
+
     def close(self) -> None:
         self._stack.close()

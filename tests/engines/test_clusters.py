@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 import shardwise as sw
 from clusters import PATIENCE, Clusters, add_dask_node, dask_cluster, kill_tree, skip_where_missing
+from conformance.test_engines import gone
 from shardwise.engines import handshake
 from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
@@ -65,6 +68,17 @@ def test_functions_give_the_same_items(name: str, clusters: Clusters, tmp_path: 
     assert there.to_list() == [x * x for x in range(100)]
 
 
+def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path: Path) -> None:
+    def run(engine: str, **options: Any) -> Any:
+        return job(trips).run(engine=engine, workers=2, run_dir=str(tmp_path / "run"), **options)
+
+    run("local:2", first="30%", shard_size="16kB")
+    run(clusters.url("dask-cluster"), first="70%", shard_size="40kB")
+    whole = run(clusters.url("spark-cluster"), shard_size="24kB")
+    assert whole.to_arrow().equals(job(trips).run(engine="inline").to_arrow())
+    assert whole.run.resumed
+
+
 @pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])
 def test_a_cluster_needs_a_place_that_its_workers_reach(url: str, trips: str) -> None:
     with pytest.raises(UsageError, match="--run-dir"):
@@ -85,7 +99,7 @@ def test_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_host_proves_that_it_uses_the_run_directory(tmp_path: Path) -> None:
     about = handshake.about_this_host()
     proof = handshake.Proof(str(tmp_path))
-    with pytest.raises(EngineError, match="another directory there"):
+    with pytest.raises(EngineError, match="another directory"):
         proof.refuse_if_unanswered(about)
     assert "not the same directory" in handshake.answer_proof(str(tmp_path / "other"), proof.nonce, about)
     assert handshake.answer_proof(str(tmp_path), proof.nonce, about) == ""
@@ -124,10 +138,26 @@ def test_a_cluster_that_lends_nothing_is_given_up(clusters: Clusters) -> None:
     engine = DaskEngine(address, resources={"GPU": 1}, patience=1.0)
     try:
         engine.open(Want(3))
-        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 3 slots .* 2 workers with 4 threads"):
+        with pytest.raises(
+            EngineError, match=r"lent no slot within 1 s; asked for: 3 slots .* 2 workers with 4 threads"
+        ):
             until(engine, SlotUp)
     finally:
         engine.close()
+
+
+def test_a_client_of_ray_is_enough(clusters: Clusters, tmp_path: Path) -> None:
+    """What a laptop has: one port of the head."""
+    clusters.url("ray-cluster")
+    script = f"""
+import shardwise as sw
+done = sw.from_items(list(range(20))).map_items(str).collect().run(
+    engine={clusters.started("ray").client!r}, workers=1, run_dir={str(tmp_path / "run")!r}, progress=False)
+print(done.to_list() == [str(n) for n in range(20)])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=180)
+    assert done.stdout.endswith("True\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -146,6 +176,6 @@ def test_what_hosts_a_slot_may_die(name: str, clusters: Clusters) -> None:
         assert (down.slot, down.kind) == (up.slot, "engine")
         (again,) = until(engine, SlotUp)
         assert again.slot != up.slot
-        assert not psutil.pid_exists(up.pid)
+        assert gone(up.pid)
     finally:
         engine.close()

@@ -1,6 +1,6 @@
 """What a host must have in common with the driver before it is lent: versions, arithmetic, and the run directory.
 
-Equal bits are promised for equal versions and equal arithmetic only, and a commit names files that the driver must find.
+Equal bits are promised for equal versions and equal arithmetic only; a commit names files that the driver must find.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Proof:
         name = _answer(self.nonce, theirs["pid"], theirs["host"])
         if not self._store.exists(name):
             raise EngineError(
-                f"{theirs['host']} wrote into {self.root}, but nothing of that is seen here: it is another directory there",
+                f"{theirs['host']} wrote into {self.root}, but nothing of it is seen here: that is another directory",
                 "keep the run on storage that is the same for the driver and all workers (--run-dir)",
             )
 
