@@ -76,7 +76,7 @@ def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path
     run(clusters.url("dask-cluster"), first="70%", shard_size="40kB")
     whole = run(clusters.url("spark-cluster"), shard_size="24kB")
     assert whole.to_arrow().equals(job(trips).run(engine="inline").to_arrow())
-    assert whole.run.resumed
+    assert whole.run.resumed_tasks
 
 
 @pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])

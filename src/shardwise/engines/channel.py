@@ -165,12 +165,16 @@ def lend(door: Door, terms: Terms) -> None:
 
 def _dial(door: Door) -> socket.socket:
     line = socket.create_connection((door.host, door.port), HANDSHAKE_SECONDS)
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    theirs, mine = _exactly(line, NONCE), secrets.token_bytes(NONCE)
-    line.sendall(mine + door.proof(b"agent", theirs + mine))
-    if not hmac.compare_digest(_exactly(line, 32), door.proof(b"driver", theirs + mine)):
-        raise ConnectionRefusedError("who listens there does not know the secret")
-    line.settimeout(None)
+    try:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        theirs, mine = _exactly(line, NONCE), secrets.token_bytes(NONCE)
+        line.sendall(mine + door.proof(b"agent", theirs + mine))
+        if not hmac.compare_digest(_exactly(line, 32), door.proof(b"driver", theirs + mine)):
+            raise ConnectionRefusedError("who listens there does not know the secret")
+        line.settimeout(None)
+    except OSError:
+        line.close()
+        raise
     return line
 
 

@@ -96,7 +96,7 @@ class DaskEngine(LendingEngine):
     def _vacated(self, topic: str, seat: distributed.Future) -> None:
         """A seat has ended: its slot closed, or Dask has given up placing it."""
         self._seats.pop(seat.key, None)
-        if self._closing.is_set() or self._client.status != "running":
+        if self._leaving or self._client.status != "running":
             return
         error = seat.exception() if seat.status == "error" else None
         if error is None or type(error).__name__ == "KilledWorker":

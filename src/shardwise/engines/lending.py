@@ -64,6 +64,7 @@ class LendingEngine(ABC):
         self._programs = Programs()
         self._proof: Proof | None = None
         self._keeper: threading.Thread | None = None
+        self._leaving = False  # what ends now is not replaced
         self._closing = threading.Event()
         self._idle_since = 0.0
 
@@ -158,6 +159,7 @@ class LendingEngine(ABC):
         """Have all workers end, and give the slots back."""
         if self._keeper is None:
             return
+        self._leaving = True
         for agent in list(self._places):
             self._mail(agent, mail.write("close"))
         deadline = time.monotonic() + CLOSE_SECONDS

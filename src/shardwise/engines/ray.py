@@ -142,7 +142,8 @@ class RayEngine(LendingEngine):
         with self._lock:
             self._resting.pop(agent, None)
         self._lost(agent, reason)
-        self._seat()
+        if not self._leaving:
+            self._seat()
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
         actor = self._actors.get(agent)

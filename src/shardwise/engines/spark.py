@@ -82,7 +82,7 @@ class SparkEngine(LendingEngine):
     def _sit(self, context: SparkContext, group: str, door: Door) -> None:
         """Keep one slot: begin its job anew whenever it ends."""
         in_vain = 0
-        while not self._closing.is_set():
+        while not self._leaving:
             began, lent = time.monotonic(), self._next_slot
             try:
                 context.setJobGroup(group, "slots of Shardwise", interruptOnCancel=True)
@@ -90,7 +90,7 @@ class SparkEngine(LendingEngine):
                 slot.foreachPartition(functools.partial(serve, door, self._terms))
             except Exception as error:
                 in_vain = 0 if self._next_slot > lent or time.monotonic() - began > self.patience else in_vain + 1
-                if self._closing.is_set():
+                if self._leaving:
                     return
                 if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
                     self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"mend that; {GOES_ON}"))
