@@ -98,7 +98,7 @@ def dask_cluster(nodes: int = 2) -> Iterator[Cluster]:
         cluster = Cluster("", directory)
         try:
             found = directory / "scheduler.json"
-            options = ["--host", "127.0.0.1", "--no-dashboard"]
+            options = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
             dask = [sys.executable, "-m", "dask"]
             cluster.heads.append(
                 cluster.start([*dask, "scheduler", *options, "--port", "0", "--scheduler-file", str(found)])
@@ -114,7 +114,7 @@ def dask_cluster(nodes: int = 2) -> Iterator[Cluster]:
 
 
 def add_dask_node(cluster: Cluster, address: str, *more: str) -> subprocess.Popen[bytes]:
-    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", str(cluster.directory)]
+    options = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--local-directory", str(cluster.directory)]
     node = cluster.start(
         [sys.executable, "-m", "dask", "worker", address, *options, "--nworkers", "1", "--nthreads", "2", *more]
     )

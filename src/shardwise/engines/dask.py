@@ -78,7 +78,13 @@ class DaskEngine(LendingEngine):
         if where is None:
             where = ours.enter_context(
                 distributed.LocalCluster(
-                    1, self._want.slots, host="127.0.0.1", dashboard_address=None, memory_limit=None, silence_logs=50
+                    1,
+                    self._want.slots,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",  # None would take port 8787
+                    worker_dashboard_address="127.0.0.1:0",
+                    memory_limit=None,
+                    silence_logs=50,
                 )
             )
         try:
