@@ -146,6 +146,11 @@ class Seen(LocalEngine):
         """Workers that are not ready yet."""
         return [worker.pid for worker in list(self._slots.values()) if not worker.greeted]
 
+    @property
+    def server(self) -> int | None:
+        """The process that workers are forked from."""
+        return None if self._server is None or self._server.has_ended else self._server.pid
+
     def arrived(self, slot: int) -> int:
         """Bytes of a message that has not arrived whole."""
         worker = self._slots.get(slot)
@@ -170,12 +175,14 @@ class Killer(threading.Thread):
         self.killed: dict[int, float] = {}
         self._ready_before = 0
         self._idle = (0, 0)  # attempts that had succeeded, idle workers killed since
-        self.busy = self.stillborn = 0
+        self.busy = self.stillborn = self.starters = 0
         self.enough = threading.Event()
 
     def run(self) -> None:
         while len(self.killed) < self.most and not self.enough.wait(self.chance.uniform(0.0, 0.12)):
             if self.chance.random() < 0.1 and self._kill_unborn():
+                continue
+            if self.chance.random() < 0.05 and self._kill_starter():
                 continue
             if len(self.killed) > 2 * self.engine.finished + WORKERS:
                 continue
@@ -189,6 +196,16 @@ class Killer(threading.Thread):
                     continue
                 self.killed[pid] = time.monotonic()
                 os.kill(pid, signal.SIGKILL)
+
+    def _kill_starter(self) -> bool:
+        """Kill the process that all workers were forked from, and them with it; while all of them are at work."""
+        there, server = dict(self.engine.pids), self.engine.server
+        if server is None or len(there) < WORKERS or any(slot not in self.engine.busy for slot in there):
+            return False
+        self.killed.update(dict.fromkeys(there.values(), time.monotonic()))
+        self.busy, self.starters = self.busy + len(there), self.starters + 1
+        os.kill(server, signal.SIGKILL)
+        return True
 
     def _half_sent(self, there: list[tuple[int, int]]) -> tuple[int, int] | None:
         """One whose answer has arrived in part, within half a second."""
@@ -238,6 +255,7 @@ class Rounds:
     def __init__(self, proof: Proof) -> None:
         self.proof = proof
         self.kills = self.busy = self.sent = self.tasks = self.unnoticed = self.half_sent = self.stillborn = 0
+        self.starters = 0
         self.noticed: list[float] = []
         self.number = 0
 
@@ -277,6 +295,7 @@ class Rounds:
         self.noticed += times
         self.half_sent, self.stillborn = self.half_sent + engine.half_sent, self.stillborn + killer.stillborn
         self.unnoticed += kills - len(times)
+        self.starters += killer.starters
         must(set(commits) == set(range(TASKS)), f"{TASKS - len(commits)} tasks are lost")
         for number, commit in commits.items():
             data = [output.data for output in commit.outputs]
@@ -364,6 +383,7 @@ def main() -> None:
         kills_of_workers_at_work=rounds.busy,
         of_these_in_half_sent_messages=rounds.half_sent,
         kills_of_workers_not_yet_ready=rounds.stillborn,
+        kills_of_what_workers_are_forked_from=rounds.starters,
         death_noticed_s={"median": round(median(noticed), 4), "max": round(max(noticed, default=0.0), 3)},
         deaths_noticed_within_200_ms=f"{sum(t <= NOTICED_SECONDS for t in noticed)} of {len(noticed)}",
         stopped=len(times),

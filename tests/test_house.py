@@ -61,6 +61,7 @@ def test_engines_import_only_the_workers_entry() -> None:
         "shardwise.compute." + name
         for name in (
             "execute",
+            "fork_server",
             "footprint",
             "machine",
             "task",
@@ -69,7 +70,6 @@ def test_engines_import_only_the_workers_entry() -> None:
             "program",
             "logs",
             "connection",
-            "fork_server",
         )
     }
     for path in sorted((ROOT / "engines").glob("*.py")):

@@ -148,6 +148,17 @@ def test_the_end_of_the_fork_server_costs_its_workers_and_no_more(engine: LocalE
 
 
 @pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
+def test_workers_that_go_with_the_fork_server_are_not_stillborn(engine: LocalEngine) -> None:
+    engine.open(Want(6))
+    for _ in range(5):  # most workers have said nothing yet
+        for server in psutil.Process().children():
+            server.kill()
+            server.wait(PATIENCE)
+        engine.wait(0)
+    assert len(all_up(engine, 6)) >= 6
+
+
+@pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
 def test_forks_are_not_twins(engine: LocalEngine, tmp_path: Path) -> None:
     """What draws random numbers without a seed draws others in each, as fresh interpreters would."""
 

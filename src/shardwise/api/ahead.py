@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from shardwise.compute.machine import usable_cores
 from shardwise.compute.operations import functions
-from shardwise.engines.children import beginning
 from shardwise.engines.registry import engine_label, parse_engine
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ def workers_ahead(
     wanted = name == "local" or (name == "auto" and slots > 1 and bool(functions(operations)))
     if not wanted or slots < 1:
         return contextlib.nullcontext()
+    from shardwise.engines.children import beginning  # here, as jobs that only DuckDB works on need none of it
+
     heavy = () if getattr(source, "kind", "") == "items" else ("numpy", "pyarrow")
     modules = ("shardwise.compute.programs.collect", *heavy, type(source).__module__)
     return beginning(max(1, usable_cores() // slots), modules)

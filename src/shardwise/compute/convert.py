@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.function import Function, Receives, refuse_result
-from shardwise.data.buffers import from_array, from_values
+from shardwise.data.buffers import from_array, from_values, from_values_of
 from shardwise.errors import FunctionError, MissingExtra
 
 VALUE = "value"
@@ -85,12 +85,14 @@ def values_column(values: list[Any], name: str) -> pa.Array:
     FunctionError
         They have no common Arrow type.
     """
-    of_numpy = [issubclass(kind, np.generic) for kind in set(map(type, values))]
+    kinds = set(map(type, values))
+    of_numpy = [issubclass(kind, np.generic) for kind in kinds]
     if of_numpy and all(of_numpy):
         return from_array(np.array(values))
-    plain = [v.item() if isinstance(v, np.generic) else v for v in values] if any(of_numpy) else values
     try:
-        return from_values(plain)
+        if any(of_numpy):
+            return from_values([v.item() if isinstance(v, np.generic) else v for v in values])
+        return from_values_of(kinds, values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise FunctionError(
             f"results of column {name!r} cannot be stored as one Arrow type: {str(error).splitlines()[0]}",

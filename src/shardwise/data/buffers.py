@@ -62,37 +62,59 @@ def from_values(values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Ar
     >>> from_values(["a", None, "bc"]).to_pylist(), from_values([True, None]).type
     (['a', None, 'bc'], DataType(bool))
     """
+    return from_values_of(set(map(type, values)), values, kind)
+
+
+def from_values_of(
+    kinds: set[type], values: Sequence[Any], kind: pa.DataType | None = None
+) -> pa.Array | pa.ChunkedArray:
+    """The same, where the types of the values are known."""
     if not len(values):
         return pa.nulls(0, kind)
-    kinds = set(map(type, values)) - {type(None)}
-    made = _MADE.get(next(iter(kinds))) if len(kinds) == 1 and "pandas" not in sys.modules else None
+    some = kinds - {type(None)}
+    made = _MADE.get(next(iter(some))) if len(some) == 1 and "pandas" not in sys.modules else None
     if made is None or (kind is not None and kind != made[0]):
         return pa.array(values, kind)
-    return made[1](values, made[0])
+    valid = None if some == kinds else np.array([value is not None for value in values])
+    return made[1](values, valid, made[0])
 
 
-def _bits(flags: npt.NDArray[np.bool_]) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+Valid = npt.NDArray[np.bool_] | None
 
 
-def _from_bools(values: Sequence[bool | None], kind: pa.DataType) -> pa.Array:
-    valid = [value is not None for value in values]
-    mask = None if all(valid) else _bits(np.array(valid))
-    return pa.Array.from_buffers(kind, len(values), [mask, _bits(np.array(values, np.bool_))])
+def _bits(flags: Valid) -> pa.Buffer | None:
+    return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def _from_texts(values: Sequence[str | None], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    return _from_bytes([None if value is None else value.encode() for value in values], kind)
+def _bools(values: Sequence[bool | None], valid: Valid, kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [_bits(valid), _bits(np.array(values, np.bool_))])
 
 
-def _from_bytes(values: Sequence[bytes | None], kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    ends = np.cumsum([0, *(len(value or b"") for value in values)], dtype=np.int64)
-    if ends[-1] > np.iinfo(np.int32).max:  # more than one array can hold
-        return pa.array(values, pa.binary()).cast(kind)
-    valid = [value is not None for value in values]
-    mask = None if all(valid) else _bits(np.array(valid))
-    buffers = [mask, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(filter(None, values)))]
-    return pa.Array.from_buffers(kind, len(values), buffers)
+def _numbers(values: Sequence[Any], valid: Valid, kind: pa.DataType) -> pa.Array:
+    filled = values if valid is None else [0 if value is None else value for value in values]
+    return from_numpy(np.fromiter(filled, _NUMPY[kind], len(values)), valid)
+
+
+def _texts(values: Sequence[str | None], valid: Valid, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    texts = [value or "" for value in values]
+    joined = "".join(texts)
+    if joined.isascii():
+        return _joined(list(map(len, texts)), joined.encode(), values, valid, kind)
+    return _binary([text.encode() for text in texts], valid, kind)
+
+
+def _binary(values: Sequence[bytes | None], valid: Valid, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    parts = [value or b"" for value in values]
+    return _joined(list(map(len, parts)), b"".join(parts), parts, valid, kind)
+
+
+def _joined(
+    lengths: list[int], data: bytes, values: Sequence[Any], valid: Valid, kind: pa.DataType
+) -> pa.Array | pa.ChunkedArray:
+    if len(data) > np.iinfo(np.int32).max:  # more than one array can hold
+        return pa.array(values, kind, mask=None if valid is None else ~valid)
+    ends = np.cumsum([0, *lengths], dtype=np.int32)
+    return pa.Array.from_buffers(kind, len(values), [_bits(valid), pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def from_numbers(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -143,10 +165,10 @@ def is_valid(array: pa.Array) -> npt.NDArray[np.bool_]:
     return bits[array.offset :].astype(np.bool_)
 
 
-_MADE: dict[type, tuple[pa.DataType, Callable[[Sequence[Any], pa.DataType], pa.Array | pa.ChunkedArray]]] = {
-    bool: (pa.bool_(), _from_bools),
-    int: (pa.int64(), from_numbers),
-    float: (pa.float64(), from_numbers),
-    str: (pa.string(), _from_texts),
-    bytes: (pa.binary(), _from_bytes),
+_MADE: dict[type, tuple[pa.DataType, Callable[[Sequence[Any], Valid, pa.DataType], pa.Array | pa.ChunkedArray]]] = {
+    bool: (pa.bool_(), _bools),
+    int: (pa.int64(), _numbers),
+    float: (pa.float64(), _numbers),
+    str: (pa.string(), _texts),
+    bytes: (pa.binary(), _binary),
 }

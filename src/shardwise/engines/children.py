@@ -39,6 +39,7 @@ class Child(Protocol):
 
     pid: int
     death: int | None  # a descriptor that becomes readable when it ends, where the kernel has them (Linux 5.3)
+    starter_died: bool  # as its status tells: the process that had forked it ended first
 
     def has_ended(self) -> bool:
         """Whether it has ended. Its number stays its own until its status is taken."""
@@ -48,7 +49,7 @@ class Child(Protocol):
 
 
 class Interpreter:
-    """A fresh interpreter.
+    """A fresh interpreter, started by this process.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ class Interpreter:
     threads : int
         That native libraries in it may use.
     """
+
+    starter_died = False
 
     def __init__(self, connection: int, printed: int, calls: int, threads: int) -> None:
         where = [str(connection), str(os.getpid()), str(calls)]
@@ -95,6 +98,7 @@ class Fork:
     def __init__(self, server: ForkServer, pid: int, death: int) -> None:
         self.pid = pid
         self.death: int | None = death
+        self.starter_died = False
         self._server = server
 
     def has_ended(self) -> bool:
@@ -102,7 +106,9 @@ class Fork:
         return bool(select.select([self.death], [], [], 0)[0])
 
     def status(self) -> int:
-        return self._server.reap(self.pid)
+        status = self._server.reap(self.pid)
+        self.starter_died = status is None
+        return KILLED_WITH_ITS_STARTER if status is None else status
 
 
 class ForkServer:
@@ -138,8 +144,13 @@ class ForkServer:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it forks no more."""
+        """Whether it is known to fork no more."""
         return self._process is None
+
+    @property
+    def pid(self) -> int | None:
+        """Number of its process."""
+        return None if self._process is None else self._process.pid
 
     def fork(self, connection: int, printed: int, calls: int) -> Fork | None:
         """Fork a worker; None where that cannot be done, now or any more."""
@@ -154,15 +165,15 @@ class ForkServer:
             self.close()
         return None
 
-    def reap(self, pid: int) -> int:
-        """Take the exit status of a worker that has ended or is about to."""
+    def reap(self, pid: int) -> int | None:
+        """Take the exit status of a worker that has ended or is about to; None: this server ended before."""
         if self._process is not None:
             try:
                 self._connection.sendall(REQUEST.pack(REAP, pid))
                 return self._answer()
             except OSError:
                 self.close()
-        return KILLED_WITH_ITS_STARTER
+        return None
 
     def close(self) -> None:
         """End it, and all workers that it forked. Twice is harmless."""

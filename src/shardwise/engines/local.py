@@ -212,7 +212,7 @@ class LocalEngine:
         if worker.greeted:
             used = worker.outgrew[0] if worker.outgrew and kind == "memory" else 0
             self._events.append(SlotDown(slot, kind, reason, used, worker.last_call))
-        else:
+        elif not worker.starter_died:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
                 raise EngineError(

@@ -93,6 +93,11 @@ class WorkerProcess:
         return self._process.pid
 
     @property
+    def starter_died(self) -> bool:
+        """Whether it died, as is known since it was buried, because the process did that had forked it."""
+        return self._process.starter_died
+
+    @property
     def has_post(self) -> bool:
         """Whether something waits to be sent."""
         return bool(self._outbox)
@@ -209,6 +214,8 @@ class WorkerProcess:
             return "memory", f"{who} was killed by the kernel (SIGKILL) because memory ran out"
         if status == -signal.SIGALRM:
             return "timeout", f"{who} was ended because a call of the function took too long"
+        if self.starter_died:
+            return "crash", f"{who} died with the process that it was forked from"
         if status == -signal.SIGKILL:
             return "crash", f"{who} was killed from outside (SIGKILL)"
         if status < 0:
