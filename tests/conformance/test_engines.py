@@ -147,6 +147,12 @@ def _driver(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         engine.close()
 
 
+def another(driver: Driver) -> Engine:
+    """An engine of the same kind. The first is closed: an embedded cluster has only as many slots as were wanted."""
+    driver.engine.close()
+    return make_engine(driver.url)
+
+
 def gone(pid: int) -> bool:
     """Whether a process ends soon; nobody may be there to take its status."""
     deadline = time.monotonic() + PATIENCE
@@ -196,7 +202,7 @@ def test_slots_say_where_they_are(driver: Driver) -> None:
 
 
 def test_several_slots_work_side_by_side(killer: Driver) -> None:
-    engine = make_engine(killer.url)
+    engine = another(killer)
     several = Driver(engine, killer.directory)
     try:
         engine.open(Want(3))
@@ -552,7 +558,7 @@ def test_interrupts_from_the_keyboard_do_not_reach_workers(killer: Driver) -> No
 
 
 def test_two_hundred_tasks_survive_random_kills(killer: Driver) -> None:
-    engine = make_engine(killer.url)
+    engine = another(killer)
     driver = Driver(engine, killer.directory)
     dice = random.Random(7)
     todo, done, running = list(range(200)), set(), {}
@@ -593,8 +599,8 @@ def descriptors(driver: Driver) -> int:
 
 @pytest.mark.parametrize("work", [nothing, run_for_ever, hold_the_lock])
 def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -> None:
+    engine = another(killer)
     before = descriptors(killer)
-    engine = make_engine(killer.url)
     driver = Driver(engine, killer.directory)
     engine.open(Want(2))
     driver.until(lambda: len(driver.up) == 2)
@@ -609,8 +615,8 @@ def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -
 
 
 def test_close_before_the_workers_are_ready(killer: Driver) -> None:
+    engine = another(killer)
     before = {child.pid for child in psutil.Process().children()}
-    engine = make_engine(killer.url)
     engine.open(Want(2))
     engine.close()
     assert {child.pid for child in psutil.Process().children()} <= before
