@@ -20,7 +20,7 @@ from conformance.test_engines import gone
 from shardwise.engines import handshake
 from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
-from shardwise.errors import EngineError, UsageError
+from shardwise.errors import EngineError, MissingExtra, UsageError
 
 ENGINES = ["dask", "ray", "spark"]
 
@@ -83,6 +83,13 @@ def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path
 def test_a_cluster_needs_a_place_that_its_workers_reach(url: str, trips: str) -> None:
     with pytest.raises(UsageError, match="--run-dir"):
         job(trips).run(engine=url)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_library_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda library: None)
+    with pytest.raises(MissingExtra, match=rf'pip install "shardwise\[{name}\]"'):
+        make_engine(name).open(Want(1))
 
 
 def test_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

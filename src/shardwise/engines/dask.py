@@ -37,6 +37,7 @@ class DaskEngine(LendingEngine):
     """
 
     name = "dask"
+    library = "distributed"
 
     def __init__(
         self,

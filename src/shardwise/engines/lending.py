@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import queue
 import threading
 import time
@@ -16,7 +17,7 @@ from shardwise.engines.children import module_path
 from shardwise.engines.handshake import Proof, refuse_if_different
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.sharing import Programs
-from shardwise.errors import EngineError, ShardwiseError
+from shardwise.errors import EngineError, MissingExtra, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
@@ -50,6 +51,7 @@ class LendingEngine(ABC):
     """
 
     name: str
+    library = ""  # that must be installed
     reach: Reach = "network"
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -101,7 +103,16 @@ class LendingEngine(ABC):
     # --- for the driver --------------------------------------------------------------------------------------------
 
     def open(self, want: Want) -> None:
-        """Ask the cluster for slots."""
+        """Ask the cluster for slots.
+
+        Raises
+        ------
+        MissingExtra
+            The cluster's library is not installed here.
+        """
+        if self.library and importlib.util.find_spec(self.library) is None:
+            fix = f'pip install "shardwise[{self.name}]", in the versions of the cluster'
+            raise MissingExtra(f"the engine {self.name!r} needs {self.library}, which is not installed", fix)
         self._want = want
         self._terms = Terms(want.threads, want.memory)
         if want.root and self.reach == "network":

@@ -38,6 +38,7 @@ class RayEngine(LendingEngine):
     """
 
     name = "ray"
+    library = "ray"
 
     def __init__(
         self, address: str = "local", resources: dict[str, float] | None = None, patience: float = PATIENCE_SECONDS

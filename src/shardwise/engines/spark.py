@@ -44,6 +44,7 @@ class SparkEngine(LendingEngine):
     """
 
     name = "spark"
+    library = "pyspark"
 
     def __init__(self, cluster: str | SparkSession = "local", patience: float = PATIENCE_SECONDS) -> None:
         super().__init__(patience)
