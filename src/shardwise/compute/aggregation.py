@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shardwise.compute.operations import Filter, Select, WithColumns
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
-from shardwise.data.source import Batch
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
     from shardwise.compute.aggregates.grouped import GroupedAggregation
     from shardwise.compute.aggregates.kernel import State
-
-GATHERED_ROWS = 1_000_000
-"""Rows of small batches that are aggregated in one query; exact states do not notice."""
 
 
 class Aggregation(Protocol):
@@ -46,6 +42,10 @@ class TableAggregation:
     def partial(self, pipeline: Pipeline, attempt: Attempt) -> bytes:
         """One query over the whole shard where DuckDB can read it, else one per gathered run of batches."""
         grouped = self.grouped
+        if (columns := grouped.column_pass()) is not None:
+            from shardwise.compute.columns.shards import shard_state  # here, as few jobs need it
+
+            return grouped.save(shard_state(columns, pipeline, attempt))
         con = attempt.connection()
         relation = pipeline.fused(attempt, list(grouped.columns), grouped.needs_position)
         if relation is not None:
@@ -56,6 +56,8 @@ class TableAggregation:
             rows, size = pipeline.source.weigh(first, last)
             attempt.count(rows_in=rows, bytes_in=size, batches=last - first)
             return grouped.save(state)
+        from shardwise.compute.columns.shards import gathered
+
         batches = pipeline.batches(attempt, list(grouped.columns), grouped.needs_position)
         state = grouped.empty()
         for table in gathered(batches):
@@ -102,21 +104,3 @@ def known_bounds(pipeline: Pipeline, columns: Iterable[str]) -> dict[str, tuple[
     made = {name for op in pipeline.operations if isinstance(op, WithColumns) for name in dict(op.columns)}
     found = {name: pipeline.source.float_bounds(name) for name in columns if name not in made}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
-
-
-def gathered(batches: Iterator[Batch]) -> Iterator[pa.Table]:
-    """Consecutive small tables as larger ones."""
-    import pyarrow as pa
-
-    held: list[pa.Table] = []
-    rows = 0
-    for batch in batches:
-        if not batch.data.num_rows:
-            continue
-        held.append(batch.data)
-        rows += batch.data.num_rows
-        if rows >= GATHERED_ROWS:
-            yield pa.concat_tables(held)
-            held, rows = [], 0
-    if held:
-        yield pa.concat_tables(held)

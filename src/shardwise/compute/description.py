@@ -13,7 +13,7 @@ from shardwise.errors import UsageError
 STATISTICS = ("count", "nulls", "mean", "std", "min", "q25", "median", "q75", "max", "distinct")
 """Columns of a description, after the column's name and type."""
 
-_QUANTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
+_QUARTILES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
 
 
 def describing(schema: pa.Schema | None) -> tuple[tuple[str, Any], ...]:
@@ -50,7 +50,7 @@ def _of(field: pa.Field) -> dict[str, Any]:
         made |= {"mean": mean(name), "std": std(name)}
     made |= {"min": minimum(name), "max": maximum(name)}
     if number or (pa.types.is_temporal(kind) and not pa.types.is_time(kind)):
-        made |= {label: approx_quantile(name, q) for label, q in _QUANTILES.items()}
+        made["quartiles"] = approx_quantile(name, [*_QUARTILES.values()])
     made["distinct"] = approx_n_unique(name)
     return made
 
@@ -58,6 +58,8 @@ def _of(field: pa.Field) -> dict[str, Any]:
 def description(values: pa.Table, schema: pa.Schema) -> list[dict[str, Any]]:
     """One dict per column, with values in their own types, from the aggregates' one row."""
     row = {name: values.column(place)[0].as_py() for place, name in enumerate(values.column_names)}
+    for i in range(len(schema)):
+        row |= {f"{i}.{label}": one for label, one in zip(_QUARTILES, row.get(f"{i}.quartiles") or ())}
     return [
         {"column": field.name, "type": str(field.type)} | {s: row.get(f"{i}.{s}") for s in STATISTICS}
         for i, field in enumerate(schema)

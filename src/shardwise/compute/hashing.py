@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shardwise.compute.murmur import hash_spans, hash_words, murmur3
+from shardwise.data.buffers import to_numpy
 from shardwise.errors import UsageError
 
 Hashes = npt.NDArray[np.uint64]
@@ -203,12 +204,15 @@ def _words(array: pa.Array) -> list[Hashes]:
     """The canonical bytes of values of a fixed width, as columns of 8-byte words."""
     kind, types = array.type, pa.types
     if types.is_boolean(kind) or types.is_integer(kind):
-        wide = array.cast(pa.uint64() if kind == pa.uint64() else pa.int64())
+        wide = array if kind in (pa.int64(), pa.uint64()) else array.cast(pa.int64())
         return [_fixed(wide, 1)[:, 0]]
     if types.is_floating(kind):
         with np.errstate(invalid="ignore"):  # a signalling NaN complains
-            values = array.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
-        return [np.where(np.isnan(values), np.nan, values).view(np.uint64)]
+            values = to_numpy(array).astype(np.float64, copy=False) + 0.0  # -0.0 + 0.0 is 0.0
+        is_nan = np.isnan(values)
+        if is_nan.any():
+            values[is_nan] = np.nan
+        return [values.view(np.uint64)]
     if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind):
         return _seconds(array)
     if types.is_decimal(kind):

@@ -47,9 +47,9 @@ def register_and_rank(hashes: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.ui
     ([0, 0, 16383], [51, 1, 1])
     """
     registers = (hashes >> np.uint64(_REST)).astype(np.uint16)
-    rest = hashes & np.uint64((1 << _REST) - 1)
-    _, bits = np.frexp(rest.astype(np.float64))  # exact, as 50 bits fit
-    return registers, (_REST + 1 - bits).astype(np.uint8)
+    rest = (hashes & np.uint64((1 << _REST) - 1)).view(np.int64)
+    exponents = rest.astype(np.float64).view(np.int64) >> 52  # exact, as 50 bits fit; 0 of zero
+    return registers, (_REST + 1 - np.maximum(exponents - 1022, 0)).astype(np.uint8)
 
 
 def estimate(histogram: npt.NDArray[np.int64]) -> Floats:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from shardwise.compute.aggregates.grouped import GroupedAggregation
-from shardwise.compute.aggregation import GATHERED_ROWS
+from shardwise.compute.columns.shards import GATHERED_ROWS
 from shardwise.compute.convert import to_table, values_column
 from shardwise.compute.custom import Aggregate, CustomAggregation
 from shardwise.compute.pipeline import Pipeline

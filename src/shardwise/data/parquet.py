@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +47,7 @@ class ParquetSource(BaseSource):
     selected: tuple[str, ...] | None
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
     kind: Kind = "table"
+    columns_apart: ClassVar[bool] = True  # reading half of the columns costs half
 
     @property
     def remote_safe(self) -> bool:

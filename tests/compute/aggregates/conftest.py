@@ -35,10 +35,13 @@ class Harness:
     def states(self, grouped: GroupedAggregation, table: pa.Table, cuts: Sequence[int], bounds: Bounds) -> list[dict]:
         placed = table.append_column(POSITION, pa.array(range(table.num_rows), pa.int64()))
         found = []
+        columns = grouped.column_pass(always=True)
         for begin, end in itertools.pairwise([0, *sorted(cuts), table.num_rows]):
             self.con.register("rows_of_test", placed.slice(begin, end - begin))
             state = grouped.partial(self.con, "rows_of_test", bounds)
             assert same(grouped, grouped.load(grouped.save(state)), state)
+            if columns is not None:
+                assert same(grouped, columns.state(runs_of(table.slice(begin, end - begin))), state)
             found.append(grouped.load(grouped.save(state)))
         return found
 
@@ -76,6 +79,13 @@ class Harness:
     def one(self, table: pa.Table, aggregate: Builtin, **options: object) -> object:
         """The one value of an aggregate over all rows."""
         return self.run(table, [], value=aggregate, **options)["value"][0].as_py()
+
+
+def runs_of(table: pa.Table) -> list[list[pa.Table]]:
+    """The rows for two threads, the first half in two tables."""
+    cuts = [0, table.num_rows // 4, table.num_rows // 2, table.num_rows]
+    first, second, third = (table.slice(a, b - a) for a, b in itertools.pairwise(cuts))
+    return [[first, second], [third]]
 
 
 def same(grouped: GroupedAggregation, a: dict, b: dict) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name
-from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import GROUP_ROW, REGISTERS, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.expressions import quote
 from shardwise.compute.hashing import hash_array
 from shardwise.compute.hyperloglog import RANKS, estimate, register_and_rank
@@ -20,6 +20,8 @@ from shardwise.data.buffers import from_numpy, to_numpy
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 _ROWS_AT_ONCE = 1 << 20
 _GROUPS_AT_ONCE = 1 << 12
@@ -112,6 +114,16 @@ class DistinctKernel:
             pieces.append(aside.sql(thinned).to_arrow_table())
         aside.close()
         return pa.concat_tables(pieces)
+
+    def ingredients(self) -> frozenset[str]:
+        return frozenset({REGISTERS})
+
+    def of_summary(self, found: Summary) -> Made:
+        ranks = found.registers if found.registers is not None else np.zeros(0, np.uint8)
+        seen = np.flatnonzero(ranks)
+        arrays = [from_numpy(seen.astype(np.uint16)), from_numpy(ranks[seen])]
+        names = [f"{self.key}_register", f"{self.key}_rank"]
+        return Made(sides={f"{self.key}_registers": pa.table(arrays, names=names)})
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         side = sides[f"{self.key}_registers"]

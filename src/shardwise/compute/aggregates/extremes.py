@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import ENDS, GROUPS, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.storing import STORABLE, one_nan, restored, storable, stored
 from shardwise.compute.exact.sql import quoted
@@ -19,6 +19,8 @@ from shardwise.data.buffers import from_numpy, is_valid, to_numpy
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,20 @@ class ExtremeKernel:
         """Whether the zero that wins over the other occurs."""
         x = quoted(self.column)
         return f"bool_or(CASE WHEN {x} = 0 THEN {'' if self.function == 'min' else 'NOT '}signbit({x}) END)"
+
+    def ingredients(self) -> frozenset[str]:
+        return frozenset({ENDS})
+
+    def of_summary(self, found: Summary) -> Made:
+        least, ends = self.function == "min", found.ends
+        best = None if ends is None else ends.low if least else ends.high
+        kind = pa.string() if pa.types.is_large_string(self.type) else self.type
+        groups: dict[str, tuple[Any, pa.DataType]] = {f"{self.key}_v": (best, kind)}
+        if self._is_float:
+            zeros = ends is not None and (ends.minus_zero or ends.plus_zero)
+            wins = ends is not None and (ends.minus_zero if least else ends.plus_zero)
+            groups[f"{self.key}_z"] = (wins if zeros else None, pa.bool_())
+        return Made(groups)
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         best = restored(groups[f"{self.key}_v"], self.type)

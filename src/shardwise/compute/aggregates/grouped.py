@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin
-from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, Bounds, Kernel, Part, State
+from shardwise.compute.aggregates.kernel import GROUP_ROW, GROUPS, HEAVY, Bounds, Columnar, Kernel, Part, State
 from shardwise.compute.aggregates.look import Experience, Look
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.states import load_state, save_state
@@ -24,6 +24,8 @@ from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.aggregate import ColumnPass
 
 
 @dataclass(slots=True)
@@ -95,6 +97,24 @@ class GroupedAggregation:
     def reads_often(self) -> bool:
         """Whether a partial state takes more than one pass over the rows."""
         return len(self.kernels) > 1 or bool(self._floats())
+
+    def column_pass(self, always: bool = False) -> ColumnPass | None:
+        """One pass over the columns in NumPy that gives the partial state, where there are no keys and (unless
+        ``always``) it is faster than SQL: where squares or sketches are asked."""
+        columns = self.columns or self.schema.names[:1]
+        if self.keys or not columns or not all(isinstance(kernel, Columnar) for kernel in self.kernels):
+            return None
+        kernels = cast("tuple[Columnar, ...]", self.kernels)
+        asked = [kernel.ingredients() for kernel in kernels]
+        if None in asked or not (always or any(needs & HEAVY for needs in asked if needs)):
+            return None
+        from shardwise.compute.columns.aggregate import ColumnPass
+        from shardwise.compute.columns.summary import can_summarize
+
+        read = {column for kernel, needs in zip(kernels, asked) if needs for column in kernel.columns}
+        if not all(can_summarize(self.schema.field(column).type) for column in read):
+            return None
+        return ColumnPass(kernels, columns)
 
     @property
     def result_schema(self) -> pa.Schema:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 Bounds = Callable[[str], tuple[float, float] | None]
 """(min, max) of a float column where statistics tell it, else None. Kernels are handed a `look.Look`, which is one and
@@ -24,6 +26,12 @@ State = dict[str, pa.Table]
 
 GROUPS = "groups"
 """The main table."""
+
+SUM, SQUARES, ENDS, BUCKETS, REGISTERS = "sum", "squares", "ends", "buckets", "registers"
+"""Ingredients of states that a pass over a column finds out (`compute.columns`). What is counted always is."""
+
+HEAVY = frozenset({SQUARES, BUCKETS, REGISTERS})
+"""Those that NumPy finds out faster than SQL."""
 
 GROUP_ROW = "__group"
 """Column of the side tables that `Kernel.finish` gets: the row of ``groups`` that a row belongs to."""
@@ -95,3 +103,24 @@ class Kernel(Protocol):
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array | pa.ChunkedArray:
         """The result, one value per row of ``groups``. Side tables have an int64 ``__group`` (row of ``groups``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a kernel makes of a column's summary: columns of the main table (of one row), exact sums for it (prefix ->
+    total, and the exponent of its unit), and side tables, sorted by their subkeys."""
+
+    groups: Mapping[str, tuple[Any, pa.DataType]] = field(default_factory=dict)
+    sums: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    sides: Mapping[str, pa.Table] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Columnar(Kernel, Protocol):
+    """A kernel whose state, where there are no keys, can also be made from the summary of a column: the same bytes."""
+
+    def ingredients(self) -> frozenset[str] | None:
+        """What the summary must have (see `compute.columns.summary`); None where SQL alone will do."""
+
+    def of_summary(self, found: Summary) -> Made:
+        """The state. Aggregates of no column get the summary of any."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import GROUPS, SQUARES, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.look import Look, Range
 from shardwise.compute.aggregates.numbers import Number, number, plain
 from shardwise.compute.aggregates.summing import (
@@ -36,6 +36,8 @@ from shardwise.data.buffers import from_numbers
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 _PRODUCTS = {"var": ("00",), "std": ("00",), "cov": ("01",), "corr": ("00", "01", "11")}
 _TAKEN = "booleans, integers, floats and decimals"
@@ -117,6 +119,17 @@ class MomentKernel:
         prefixes = [f"s{i}" for i in range(len(self.numbers))] + [f"p{pair}" for pair in _PRODUCTS[self.function]]
         merged = [value for p in prefixes for value in merged_sums(columns[GROUPS], f"{self.key}_{p}")]
         return (Part(GROUPS, (*self._values([], ""), *merged)),)
+
+    def ingredients(self) -> frozenset[str] | None:
+        return frozenset({SQUARES}) if len(self.numbers) == 1 and self.numbers[0].is_plain else None
+
+    def of_summary(self, found: Summary) -> Made:
+        sums = found.sums
+        groups = {"n": found.rows - found.nulls, "bad": sums.nan + sums.up + sums.down}
+        return Made(
+            {f"{self.key}_{word}": (count, pa.int64()) for word, count in groups.items()},
+            {f"{self.key}_s0": (sums.first, -sums.unit), f"{self.key}_p00": (sums.second, -2 * sums.unit)},
+        )
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         counts = groups[f"{self.key}_n"].to_pylist()

@@ -48,6 +48,12 @@ class Number:
     scale: int = 0
     floating: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether these are the column's own values: no null was put in, nothing was converted but in width."""
+        name = quoted(self.column)
+        return self.sql in (name, f"{name}::DOUBLE", f"{name}::INTEGER")
+
     def given(self, condition: str) -> Number:
         """The same where the SQL condition holds, else null."""
         sql = f"CASE WHEN {condition} THEN {self.sql} END"

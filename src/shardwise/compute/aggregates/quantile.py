@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, column_name, refuse_type
-from shardwise.compute.aggregates.kernel import GROUP_ROW, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import BUCKETS, GROUP_ROW, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.numbers import plain
 from shardwise.compute.aggregates.scales import Scale, scale_of
 from shardwise.compute.buckets import Longs, between, lowest_level, nearest_rank, pick_ranks
@@ -20,6 +20,8 @@ from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 _SAMPLE_ROWS = 65_536
 
@@ -136,6 +138,24 @@ class QuantileKernel:
         one_in = max(1, rows // _SAMPLE_ROWS)
         found = con.sql(f"SELECT DISTINCT ticks FROM ({ticks}) WHERE ticks IS NOT NULL AND hash(ticks) % {one_in} = 0")
         return lowest_level(np.sort(to_numpy(found.to_arrow_table()["ticks"])))
+
+    def ingredients(self) -> frozenset[str]:
+        return frozenset({BUCKETS})
+
+    def of_summary(self, found: Summary) -> Made:
+        filled = found.buckets
+        kept = pa.int64() if pa.types.is_temporal(self.kind) else self.kind
+        kept = pa.float64() if pa.types.is_floating(self.kind) else kept
+        columns = {} if filled is None else {"bucket": filled.places, "count": filled.counts}
+        columns |= {} if filled is None else {"low": filled.lows, "high": filled.highs}
+        kinds = {"bucket": pa.int64(), "level": pa.int8(), "count": pa.int64(), "low": kept, "high": kept}
+        if not self._scale.has_levels:
+            kinds.pop("level")
+        elif filled is not None:
+            columns["level"] = np.full(len(filled.places), filled.level, np.int8)
+        schema = pa.schema([(f"{self.key}_{word}", kind) for word, kind in kinds.items()])
+        arrays = [from_numpy(columns[word]) for word in kinds if columns]
+        return Made(sides={f"{self.key}_buckets": pa.table(arrays, schema=schema) if columns else schema.empty_table()})
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         table = _Buckets.read(sides[f"{self.key}_buckets"], self.key, groups.num_rows)

@@ -77,6 +77,11 @@ def _clean(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not array.null_count or not width:
         return array
     valid = is_valid(array)
+    if pa.types.is_boolean(array.type):
+        bits = np.unpackbits(np.frombuffer(array.buffers()[1], np.uint8), bitorder="little")
+        bits = bits[array.offset : array.offset + len(array)] & valid
+        packed = [pa.py_buffer(np.packbits(one, bitorder="little")) for one in (valid, bits)]
+        return pa.Array.from_buffers(array.type, len(array), packed)
     cells = np.frombuffer(array.buffers()[1], np.uint8).reshape(-1, width)[array.offset : array.offset + len(array)]
     zeroed = np.where(valid[:, None], cells, np.uint8(0))
     bitmap = np.packbits(valid, bitorder="little")
@@ -84,7 +89,5 @@ def _clean(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _width(kind: pa.DataType) -> int:
-    """Bytes of a value of fixed width, else 0 (text has nothing below a null; booleans come clean from DuckDB)."""
-    if pa.types.is_boolean(kind) or kind.num_buffers != 2:
-        return 0
-    return int(kind.bit_width) // 8
+    """Bytes of a value of fixed width (of booleans: 1), else 0: text has nothing below a null."""
+    return 0 if kind.num_buffers != 2 else max(1, int(kind.bit_width) // 8)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from shardwise.compute.aggregates.base import Builtin, refuse_type
-from shardwise.compute.aggregates.kernel import GROUPS, Bounds, Kernel, Part, Value
+from shardwise.compute.aggregates.kernel import GROUPS, SUM, Bounds, Kernel, Made, Part, Value
 from shardwise.compute.aggregates.look import Look
 from shardwise.compute.aggregates.numbers import Number, Ticks, number, plain, ticks
 from shardwise.compute.aggregates.summing import (
@@ -32,6 +32,8 @@ from shardwise.errors import InputError
 
 if TYPE_CHECKING:
     import duckdb
+
+    from shardwise.compute.columns.summary import Summary
 
 _INT64 = 1 << 63
 _EXACT = Context(prec=80)
@@ -86,6 +88,17 @@ class TotalKernel:
     def merge_parts(self, columns: Mapping[str, list[str]]) -> tuple[Part, ...]:
         kept = self._values([], True)
         return (Part(GROUPS, (*kept, *merged_sums(columns[GROUPS], f"{self.key}_s"))),)
+
+    def ingredients(self) -> frozenset[str] | None:
+        return frozenset({SUM}) if self.number.is_plain else None
+
+    def of_summary(self, found: Summary) -> Made:
+        sums = found.sums
+        groups = {f"{self.key}_n": (found.rows - found.nulls, pa.int64())}
+        if self.number.floating:
+            apart = {"nan": sums.nan, "pinf": sums.up, "ninf": sums.down}
+            groups |= {f"{self.key}_{word}": (count, pa.int64()) for word, count in apart.items()}
+        return Made(groups, {f"{self.key}_s": (sums.first, -sums.unit)})
 
     def finish(self, groups: pa.Table, sides: Mapping[str, pa.Table]) -> pa.Array:
         counts = groups[f"{self.key}_n"].to_pylist()

@@ -83,6 +83,23 @@ def settle(table: pa.Table) -> pa.Table:
     return pa.table(kept) if kept else table.select([])
 
 
+def limbs_of(total: int, prefix: str, exponent: int) -> dict[str, int]:
+    """The canonical limbs of ``total * 2**exponent``, by column; the exponent is a multiple of 40.
+
+    Examples
+    --------
+    >>> limbs_of(-1, "s", 0), limbs_of(0, "s", 0)
+    ({'s_w500': -1}, {})
+    """
+    found, j = {}, exponent // LIMB
+    while total:
+        digit = ((total + (1 << LIMB - 1)) & ((1 << LIMB) - 1)) - (1 << LIMB - 1)
+        if digit:
+            found[f"{prefix}_w{j + _LIMB_BIAS:03d}"] = digit
+        total, j = total - digit >> LIMB, j + 1
+    return found
+
+
 def _add(limbs: Limbs, j: int, digits: Ints) -> None:
     limbs[j] = limbs[j] + digits if j in limbs else digits
 

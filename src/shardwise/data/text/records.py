@@ -9,7 +9,9 @@ a loop over the quotes of that block decides.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,6 +68,8 @@ def _all_open(octets: npt.NDArray[np.uint8], openers: Positions, rules: QuoteRul
     good = starts[before]
     if doubled:
         good |= before == rules.quote[0]
+    if good.all():
+        return True
     if _BLANK not in rules.delimiters:
         good |= (before == _BLANK) & (starts[octets[np.maximum(openers - 2, 0)]] | (openers == 1))
     if len(openers) and openers[0] == 0:
@@ -141,6 +145,8 @@ def mixes_newlines(block: bytes, newline: bytes, rules: QuoteRules) -> bool:
 
     ``block`` starts with a record. A kind of newline that does not occur in it at all costs one look.
     """
+    if newline == b"\n" and b"\r" not in block:
+        return False
     ends = block.count(newline)
     if block.count(b"\r") == ends * newline.count(b"\r") and block.count(b"\n") == ends * newline.count(b"\n"):
         return False
@@ -153,6 +159,19 @@ def mixes_newlines(block: bytes, newline: bytes, rules: QuoteRules) -> bool:
 
 def _in_pairs(marks: Positions, newline: bytes) -> bool:
     return len(newline) == 1 or bool((marks[1::2] == marks[::2] + 1).all())
+
+
+def with_toggles(blocks: Iterable[bytes], rules: QuoteRules, threads: int) -> Iterator[tuple[bytes, Positions]]:
+    """Blocks in order, each with its toggles if it does not start within quotes, which several threads look for."""
+    with ThreadPoolExecutor(threads, "shardwise-quotes") as pool:
+        waiting: deque[tuple[bytes, Future[Positions]]] = deque()
+        for block in blocks:
+            waiting.append((block, pool.submit(quote_toggles, block, False, rules)))
+            if len(waiting) > 2 * threads:
+                first, found = waiting.popleft()
+                yield first, found.result()
+        for block, found in waiting:
+            yield block, found.result()
 
 
 def whole_lines(chunks: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
@@ -182,9 +201,10 @@ class RecordScanner:
         toggles, inside = self._enter(block)
         return record_ends(block, self.newline, toggles, inside)
 
-    def _enter(self, block: bytes) -> tuple[Positions, bool]:
+    def _enter(self, block: bytes, guess: Positions | None = None) -> tuple[Positions, bool]:
+        """``guess``: the toggles, if the block does not start within quotes."""
         inside = self.inside
-        toggles = quote_toggles(block, inside, self.rules)
+        toggles = quote_toggles(block, inside, self.rules) if inside or guess is None else guess
         self.inside = inside != (len(toggles) % 2 == 1)
         return toggles, inside
 
@@ -208,9 +228,9 @@ class BatchCutter(RecordScanner):
         missing = start // self.step + 1 - len(self.cuts)
         self.cuts += [start] * missing
 
-    def feed(self, block: bytes) -> None:
+    def feed(self, block: bytes, guess: Positions | None = None) -> None:
         """Take the next block."""
-        toggles, inside = self._enter(block)
+        toggles, inside = self._enter(block, guess)
         base = self.position
         while True:
             wanted = max(len(self.cuts) * self.step - 1 - base, 0)

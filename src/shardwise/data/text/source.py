@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from shardwise.data.text.files import TextFile, skip, take
 from shardwise.data.text.heads import Head
 from shardwise.data.text.misfit import Misfit, count_records, find_misfit
 from shardwise.data.text.ranges import Parser, Piece, offer
-from shardwise.data.text.records import BatchCutter, Positions, QuoteRules, RecordScanner, whole_lines
+from shardwise.data.text.records import BatchCutter, Positions, QuoteRules, RecordScanner, whole_lines, with_toggles
 from shardwise.errors import InputError
 
 MAX_STEP = 32 << 20
@@ -34,6 +35,8 @@ MAX_STEP = 32 << 20
 _MAX_ROWS = 1 << 21
 _PIECE_BYTES = 8 << 20
 _LEAST = 64 << 10
+_LOOKED_AT = 1 << 20  # bytes that are looked at together when records are found: they stay in the cache
+_finding = threading.Lock()
 _GROWTH = 3  # bytes of UTF-8 that one stored byte may become
 
 
@@ -123,8 +126,9 @@ class TextSource(BaseSource, ABC):
 
     def cuts_of(self, fragment: int) -> Positions:
         """Offsets at which the batches of a file start, and its size."""
-        if fragment not in self.cuts:
-            self.cuts[fragment] = self._find_cuts(fragment)
+        with _finding:  # several threads that read one file need it at the same time
+            if fragment not in self.cuts:
+                self.cuts[fragment] = self._find_cuts(fragment)
         return self.cuts[fragment]
 
     def read(self, first: int, last: int, columns: list[str] | None = None) -> Iterator[Batch]:
@@ -167,8 +171,9 @@ class TextSource(BaseSource, ABC):
         if batches <= 1:
             return np.array([head.start, file.info.size], dtype=np.int64)
         cutter = BatchCutter(self.rules, head.end_byte, step=self.step, position=head.start)
-        for block in whole_lines(skip(file.chunks(), head.start), head.end_byte):
-            cutter.feed(block)
+        blocks = whole_lines(skip(file.chunks(_LOOKED_AT), head.start), head.end_byte)
+        for block, toggles in with_toggles(blocks, self.rules, os.cpu_count() or 1):
+            cutter.feed(block, toggles)
         return cutter.finish(batches)
 
     def _ranges(self, fragment: int, begin: int, end: int) -> Iterator[tuple[int, int, bytes, bool]]:
