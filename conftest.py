@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from clusters import Clusters
 
 # The same cases on every machine; SHARDWISE_EXPLORE=1 draws new ones, as `make explore` does.
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
@@ -19,6 +22,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Runs of a test are kept where no other test, and no person, sees them."""
     monkeypatch.setenv("SHARDWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("SHARDWISE_DEBUG", raising=False)
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Clusters]:
+    """Dask, Ray and Spark as separate processes, each started when a test first asks for it."""
+    started = Clusters()
+    yield started
+    started.close()
 
 
 @pytest.fixture

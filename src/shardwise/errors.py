@@ -19,7 +19,8 @@
     └── InternalError            a fault of Shardwise itself
 
     UserWarning
-    └── NonDeterministic         a function gave another output for the same input, and the run went on
+    ├── NonDeterministic         a function gave another output for the same input, and the run went on
+    └── LargeClosure             a function takes much data along to each worker
 """
 
 from __future__ import annotations
@@ -150,3 +151,7 @@ class NonDeterministic(UserWarning):
 
     A damaged output was made again and came out different. What had been made from the old one was made again, too.
     """
+
+
+class LargeClosure(UserWarning):
+    """A function captures more than 10 MB, which travel to each worker; read them inside the function instead."""

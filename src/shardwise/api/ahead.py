@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shardwise.compute.machine import usable_cores
 from shardwise.compute.operations import functions
-from shardwise.engines.registry import parse_engine
+from shardwise.engines.registry import engine_label, parse_engine
 
 if TYPE_CHECKING:
     from shardwise.api.dataset import Later
@@ -21,7 +21,7 @@ def workers_ahead(
     source: Source | Later, operations: tuple[Operation, ...], options: Options
 ) -> contextlib.AbstractContextManager[None]:
     """A context in which a run begins: with workers on the way, if it may want some of this host."""
-    name, argument = parse_engine(options.engine)
+    name, argument = parse_engine(engine_label(options.engine))
     slots = options.workers or (int(argument) if argument.isdecimal() else usable_cores())
     wanted = name == "local" or (name == "auto" and slots > 1 and bool(functions(operations)))
     if not wanted or slots < 1:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
+
+if TYPE_CHECKING:
+    from shardwise.engines.protocol import Engine
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
 OnError = Literal["fail", "quarantine"]
@@ -18,8 +21,9 @@ class Options:
 
     Parameters
     ----------
-    engine : str
-        ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"`` ...
+    engine : str or Engine
+        ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"ray://host:10001"``,
+        ``"spark://host:7077"`` ..., or an engine that you made of a client or session of yours.
     workers : int, optional
         Worker processes (inline: native threads). Default: as many as there are usable cores.
     memory : int or str, optional
@@ -43,7 +47,8 @@ class Options:
     seed : int
         Of ``ctx.rng``.
     run_dir : str, optional
-        Where the run is kept: a path or URL. Default: the user's cache, by the job's fingerprint.
+        Where the run is kept: a path or URL. Default: the user's cache, by the job's fingerprint. An engine whose
+        workers may be on other hosts needs one that all of them reach.
     storage_options : dict, optional
         Credentials and the like, for the fsspec library of ``run_dir`` and of an output directory that was given none
         of its own. Default: what that library finds in the environment. Never written anywhere.
@@ -55,7 +60,7 @@ class Options:
         ``"auto"`` (the same as True), ``"bar"``, ``"plain"`` or ``"none"`` (the same as False).
     """
 
-    engine: str = "auto"
+    engine: str | Engine = "auto"
     workers: int | None = None
     memory: int | str | None = None
     shard_size: int | str | None = None

@@ -16,7 +16,8 @@ from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.connection import open_early
-from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
+from shardwise.engines.registry import engine_label, engine_reach, make_engine
+from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
 from shardwise.plan.shards import Weights, cut
@@ -27,7 +28,6 @@ from shardwise.report.watcher import ProgressWatcher
 if TYPE_CHECKING:
     from shardwise.api.job import Job
     from shardwise.api.trial import Trial
-    from shardwise.data.loans import Reach
     from shardwise.plan.plan import Plan, StagePlan
     from shardwise.run.driver import Driver
     from shardwise.run.graph import Graph
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def run(job: Job, options: Options) -> Result:
     """Carry out a job."""
     started = time.monotonic()
+    _refuse_a_place_of_our_own(options)
     work = job.work(options)
     ledger = None
     try:
@@ -191,8 +192,13 @@ class _Totals:
         return counted
 
 
-_REACH: dict[str, Reach] = {"inline": "process", "local": "host"}
-"""How far the workers of an engine are; those of others may be anywhere."""
+def _refuse_a_place_of_our_own(options: Options) -> None:
+    """Workers on other hosts cannot write into this user's cache: say so before any work."""
+    if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
+        raise UsageError(
+            f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
+            "say where the run is kept: --run-dir with a path or URL that the driver and all workers reach",
+        )
 
 
 class _Lender:
@@ -228,17 +234,16 @@ class _Lender:
             open_early()
         from shardwise.data.loans import Loans  # all here, as a run that a trial or an earlier one did needs none
         from shardwise.engines.protocol import Want
-        from shardwise.engines.registry import make_engine
         from shardwise.run.driver import Driver
         from shardwise.run.task import Budgets
 
         choice, options = self.choice, self._options
-        engine = make_engine(choice.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory))
+        engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
+        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)
-        loans = Loans(_REACH.get(engine.name, "network"))
+        loans = Loans(getattr(engine, "reach", "network"))
         driver = Driver(
             engine,
             self._ledger,
@@ -274,7 +279,9 @@ def reach(work: Work, share: float, ledger: RunLedger) -> int:
 
 
 def _choice(work: Work, options: Options, end: int) -> Choice:
-    return choose(work, options.engine, options.workers, options.memory_bytes, options.shard_bytes, end)
+    named = engine_label(options.engine)
+    far = engine_reach(options.engine) == "network"
+    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far)
 
 
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
@@ -295,6 +302,7 @@ def plan(job: Job, options: Options) -> Plan:
     from shardwise.plan.memory import projected
     from shardwise.plan.plan import Plan
 
+    _refuse_a_place_of_our_own(options)
     work = job.work(options)
     with look_at(work, job.title, options) as ledger:
         end = reach(work, options.share, ledger)

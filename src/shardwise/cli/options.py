@@ -52,7 +52,11 @@ class RunOptions:
 
 
 _RUN_OPTIONS = (
-    click.option("--engine", metavar="URL", help="Where to run: inline, local, local:4; auto decides (the default)."),
+    click.option(
+        "--engine",
+        metavar="URL",
+        help="Where to run: inline, local, local:4, dask://HOST:PORT, ray://auto ...; auto decides (the default).",
+    ),
     click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes."),
     click.option("--memory", type=SIZE, help="Memory of all processes together: 4GB, 512MiB."),
     click.option("--batch-rows", type=COUNT, help="Rows of a batch, the unit that functions see: 131072, 250k."),

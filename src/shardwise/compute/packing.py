@@ -11,6 +11,9 @@ from shardwise.compute.program import Attempt, Program
 from shardwise.data.loans import Loans, lending
 from shardwise.storage import entrusted, remember
 
+LARGE = 10_000_000
+"""Bytes of what a function captures from which on a person is warned: it travels to each host, and to each worker."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entrusted:
@@ -41,9 +44,14 @@ def dump_program(program: Program, loans: Loans, places: Iterable[str] = ()) -> 
     program = Entrusted(program, options) if options else program
     try:
         with lending(loans):
-            return bytes(cloudpickle.dumps(program))
+            blob = bytes(cloudpickle.dumps(program))
     except Exception as error:
         raise errors.UsageError(
             f"the function, or something that it captures, cannot be sent to a worker: {error}",
             "open files, locks and connections inside the function, or in the __init__ of a class with __call__",
         ) from error
+    if len(blob) > LARGE and loans.reach != "process":
+        from shardwise.compute.captured import warn_of_large_captures
+
+        warn_of_large_captures(program, loans, LARGE)
+    return blob

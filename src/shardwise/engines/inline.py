@@ -12,7 +12,7 @@ from shardwise.compute.connection import forget_connection
 from shardwise.compute.execute import PickledProgram, execute
 from shardwise.compute.machine import usable_memory
 from shardwise.compute.task import TaskSpec
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.errors import InternalError
 
 
@@ -31,6 +31,7 @@ class InlineEngine:
     """
 
     name = "inline"
+    reach: Reach = "process"
 
     def __init__(self) -> None:
         self._want = Want(1)

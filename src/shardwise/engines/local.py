@@ -12,12 +12,15 @@ from shardwise.compute import wire
 from shardwise.engines.children import ForkServer, fork_server, module_path
 from shardwise.engines.memory_watch import MemoryWatch
 from shardwise.engines.process import WorkerProcess
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.stopped import StoppedWatch
 from shardwise.errors import EngineError
 
 STILLBORN = 3
 """So many workers in a row that die before they are ready mean that none ever will be."""
+
+BELL = -1
+"""Stands for the bell where a slot's number would stand for its worker."""
 
 LOOK_SECONDS = 0.2
 """How often deaths are looked for where the kernel does not announce them."""
@@ -30,6 +33,8 @@ class LocalEngine:
     ----------
     workers : int, optional
         How many, whatever ``open`` wants.
+    bell : int, optional
+        A descriptor. While it can be read from, ``wait`` returns at once: other threads end the waiting so.
 
     Notes
     -----
@@ -39,9 +44,12 @@ class LocalEngine:
     """
 
     name = "local"
+    reach: Reach = "host"
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, bell: int | None = None) -> None:
         self.workers = workers
+        self._bell = bell
+        self._rung = False
         self._want = Want(0)
         self._slots: dict[int, WorkerProcess] = {}
         self._next_slot = 0
@@ -59,15 +67,18 @@ class LocalEngine:
         """Start the workers, all at once."""
         self._want = want
         self._selector = selectors.DefaultSelector()
+        if self._bell is not None:
+            self._selector.register(self._bell, selectors.EVENT_READ, BELL)
         for _ in range(self._count):
             self._start()
 
-    def put(self, blob: bytes) -> str:
-        """Keep a program; each worker gets it before the next task it is sent."""
+    def put(self, blob: bytes, path: tuple[str, ...] = ()) -> str:
+        """Keep a program; each worker gets it before the next task it is sent. ``path``: where its modules are looked
+        for first, if not where this process finds its own."""
         ref = hashlib.blake2b(blob, digest_size=20).hexdigest()
         if ref not in self._refs:
             self._refs.add(ref)
-            parcel = wire.Parcel(ref, module_path())
+            parcel = wire.Parcel(ref, (*path, *module_path()))
             self._programs.append((records.to_json(parcel).encode() + b"\n", blob))
         return ref
 
@@ -101,7 +112,7 @@ class LocalEngine:
         while self._selector is not None and not self._events:
             left = None if deadline is None else deadline - time.monotonic()
             self._look(left)
-            if left is not None and left <= 0:
+            if self._rung or (left is not None and left <= 0):
                 break
         events, self._events = self._events, []
         return events
@@ -154,6 +165,8 @@ class LocalEngine:
         longest = LOOK_SECONDS if blind else self._stopped.due(time.monotonic())
         timeout = longest if timeout is None else min(timeout, longest)
         ready = {key.data for key, _ in self._selector.select(max(0.0, timeout))}
+        self._rung = BELL in ready
+        ready.discard(BELL)
         for slot in sorted(self._slots if blind and not ready else ready):
             worker = self._slots[slot]
             worker.flush()

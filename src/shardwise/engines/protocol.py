@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Want:
     slots: int
     threads: int = 1  # native threads per worker
     memory: int | None = None  # bytes per worker
+    root: str = ""  # URL of the run directory, which workers read and write
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class Finished:
     outcome: bytes
 
 
+Reach = Literal["process", "host", "network"]
+"""How far an engine's workers are: in this very process, on this host, or anywhere."""
+
 EngineEvent = SlotUp | SlotDown | Progress | Finished
 
 
@@ -67,13 +71,14 @@ class Engine(Protocol):
     """What every engine provides. Not thread-safe: one driver thread calls it."""
 
     name: str
+    reach: Reach
 
     def open(self, want: Want) -> None:
         """Begin to lend slots. Returns at once; each is announced by ``SlotUp``."""
 
     def put(self, blob: bytes) -> str:
         """Give all workers, present and to come, a blob (a program); returns its reference. It travels once per
-        worker, before the first task that names it."""
+        host, before the first task there that names it."""
 
     def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Start an attempt (a JSON record of ``TaskSpec``) on a slot that has none under way. Never blocks long; a

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
-    from shardwise.engines.protocol import Engine
+    from shardwise.engines.protocol import Engine, Reach
 
 GROUP = "shardwise.engines"
 """Entry points of this group are engines of other packages: functions of the arguments in a URL."""
@@ -26,14 +26,16 @@ def parse_engine(url: str) -> tuple[str, str]:
     return name, arguments
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str | Engine) -> Engine:
     """Make the engine that a URL names; it lends nothing before it is opened.
 
     Parameters
     ----------
-    url : str
-        ``inline``, ``local``, ``local:4``, or the name of an engine that an installed package provides (entry point
-        group ``shardwise.engines``: a function of the text after the first colon).
+    url : str or Engine
+        ``inline``, ``local``, ``local:4``; ``dask``, ``ray`` or ``spark`` (a cluster of their own on this machine);
+        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; or the name
+        of an engine that an installed package provides (entry point group ``shardwise.engines``: a function of the
+        text after the first colon). An engine is taken as it is.
 
     Raises
     ------
@@ -45,6 +47,8 @@ def make_engine(url: str) -> Engine:
     >>> make_engine("local:4").name
     'local'
     """
+    if not isinstance(url, str):
+        return url
     name, arguments = parse_engine(url)
     if name in _BUILT_IN:
         return _BUILT_IN[name](arguments)
@@ -55,6 +59,25 @@ def make_engine(url: str) -> Engine:
         raise UsageError(f"there is no engine {url!r}", _suggestion(name))
     factory: Callable[[str], Engine] = next(iter(found)).load()
     return factory(arguments)
+
+
+def engine_label(engine: str | Engine) -> str:
+    """The URL of an engine, or the name of one that a person made."""
+    return engine if isinstance(engine, str) else engine.name
+
+
+def engine_reach(engine: str | Engine) -> Reach:
+    """How far the workers of an engine are; ``auto`` stays on this host.
+
+    Examples
+    --------
+    >>> engine_reach("local:4"), engine_reach("dask://10.0.0.7:8786")
+    ('host', 'network')
+    """
+    if engine == "auto":
+        return "host"
+    reach: Reach = getattr(make_engine(engine), "reach", "network")
+    return reach
 
 
 def known_engines() -> list[str]:
@@ -90,4 +113,37 @@ def _local(arguments: str) -> Engine:
     return LocalEngine(int(arguments) if arguments else None)
 
 
-_BUILT_IN: dict[str, Callable[[str], Engine]] = {"inline": _inline, "local": _local}
+def _dask(arguments: str) -> Engine:
+    from shardwise.engines.dask import DaskEngine
+
+    return DaskEngine("tcp:" + arguments if arguments.startswith("//") else None)
+
+
+def _ray(arguments: str) -> Engine:
+    from shardwise.engines.ray import RayEngine
+
+    if arguments.startswith("//"):
+        return RayEngine("auto" if arguments == "//auto" else "ray:" + arguments)
+    return RayEngine()
+
+
+def _spark(arguments: str) -> Engine:
+    from shardwise.engines.spark import SparkEngine
+
+    return SparkEngine("spark:" + arguments if arguments.startswith("//") else "local")
+
+
+def _yarn(arguments: str) -> Engine:
+    from shardwise.engines.spark import SparkEngine
+
+    return SparkEngine("yarn")
+
+
+_BUILT_IN: dict[str, Callable[[str], Engine]] = {
+    "inline": _inline,
+    "local": _local,
+    "dask": _dask,
+    "ray": _ray,
+    "spark": _spark,
+    "spark+yarn": _yarn,
+}

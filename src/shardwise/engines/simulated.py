@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from random import Random
 
 from shardwise.compute.task import Failure, Metrics, Outcome, Output, TaskSpec
-from shardwise.engines.protocol import EngineEvent, Finished, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Reach, SlotDown, SlotUp, Want
 from shardwise.errors import EngineError
 from shardwise.records import from_json, to_json
 
@@ -126,6 +126,7 @@ class SimulatedEngine:
     """
 
     name = "simulated"
+    reach: Reach = "host"
 
     def __init__(
         self,

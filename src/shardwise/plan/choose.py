@@ -59,9 +59,15 @@ class Choice:
 
 
 def choose(
-    work: Work, engine: str, workers: int | None, memory: int | None, shard_size: int | None, end: int
+    work: Work,
+    engine: str,
+    workers: int | None,
+    memory: int | None,
+    shard_size: int | None,
+    end: int,
+    far: bool = False,
 ) -> Choice:
-    """Settle what the person left open.
+    """Settle what the person left open. ``far``: the engine's workers may be on other hosts.
 
     Raises
     ------
@@ -73,10 +79,14 @@ def choose(
     if memory is not None:
         slots = _fitting(work, name, slots, memory, reasons)
     cores = usable_cores()
+    if far:
+        reasons.append(f"{slots} slots asked for (--workers), of one thread each, as the cluster has room")
+        target = _target(work, slots, shard_size, reasons)
+        return Choice(engine, slots, 1, target, None if memory is None else share(memory, slots), tuple(reasons))
     threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)
     target = _target(work, slots, shard_size, reasons)
     ceiling = memory if name == "inline" else share(memory, slots)
-    url = name if name == "inline" else f"{name}:{slots}"
+    url = f"{name}:{slots}" if name == "local" else name
     undecided = engine == "auto" and workers is None and memory is None and name != "inline" and not work.guarded
     if undecided:
         reasons.append(f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more")

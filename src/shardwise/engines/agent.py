@@ -1,0 +1,266 @@
+"""What lives in a slot that a cluster lends: it starts the worker process there, feeds it, and speaks for it.
+
+It is the local engine with one worker, and a letter box: so deaths, time-outs, ceilings, last calls and what is printed
+are the same on every engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shardwise.engines import mail
+from shardwise.engines.handshake import about_this_host, answer_proof
+from shardwise.engines.local import LocalEngine
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.errors import EngineError
+
+ORPHAN_SECONDS = 20.0
+"""An agent that no driver has asked for news for so long ends itself, and its worker."""
+
+POLL_SECONDS = 5.0
+"""An agent that has no news says so after this time, so that the driver knows that it lives."""
+
+REST_SECONDS = 0.25
+"""After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task.
+Where none comes for so long, the agent is asked for news by itself."""
+
+BEAT_SECONDS = 1.0
+"""How often an agent looks whether it is still wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an agent must know before it starts."""
+
+    threads: int = 1
+    memory: int | None = None
+    orphan_seconds: float = ORPHAN_SECONDS
+    root: str = ""  # the run directory, where hosts must prove that they use it, and the driver's nonce
+    nonce: str = ""
+
+
+class Agent:
+    """One slot on the host that lends it.
+
+    `run` belongs in a thread that lives as long as the worker; everything else may be called from any thread.
+
+    Parameters
+    ----------
+    terms : Terms
+        From the driver.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self.id = uuid.uuid4().hex
+        self.outbox = mail.Outbox()
+        self._inbox = mail.Inbox()
+        self._terms = terms
+        self._orders: list[bytes] = []
+        self._lock = threading.Lock()
+        self._called = threading.Event()
+        self._bell: tuple[socket.socket, socket.socket] | None = socket.socketpair()
+        self._polled_at = time.monotonic()
+        self._closing = False
+        self._ended = threading.Event()
+        self._programs: dict[str, _Kept | None] = {}  # None: asked for
+        self._held: tuple[int, bytes, int | None, set[str]] | None = None  # a task that waits for its programs
+
+    # --- any thread ------------------------------------------------------------------------------------------------
+
+    def post(self, number: int, messages: list[bytes]) -> None:
+        """Take orders, in pieces that the driver numbers."""
+        orders = self._inbox.take(number, messages)
+        with self._lock:
+            self._orders += orders
+            self._ring()
+
+    def poll(self, seen: int, timeout: float | None = POLL_SECONDS) -> tuple[int, list[bytes]]:
+        """News after those that were ``seen``, and the number of the last; waits for some."""
+        self.touch()
+        news = self.outbox.after(seen, timeout)
+        self.touch()
+        return news
+
+    def touch(self) -> None:
+        """The driver has just shown that it lives."""
+        self._polled_at = time.monotonic()
+        self._called.set()
+
+    def close(self) -> None:
+        """End soon."""
+        with self._lock:
+            self._closing = True
+            self._ring()
+
+    def has_ended(self, seen: int) -> bool:
+        """Whether it has ended, and all that it said has been ``seen``."""
+        return self._ended.is_set() and not self.outbox.after(seen)[1]
+
+    def _ring(self) -> None:
+        self._called.set()
+        if self._bell is not None:
+            with contextlib.suppress(BlockingIOError):
+                self._bell[1].setblocking(False)
+                self._bell[1].send(b"!")
+
+    # --- the thread of the worker ----------------------------------------------------------------------------------
+
+    def run(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Lend the slot until the driver closes it or is gone, or ``wanted`` says no. No worker is left then."""
+        about = about_this_host()
+        if self._terms.root:
+            about["root_error"] = answer_proof(self._terms.root, self._terms.nonce, about)
+        self.outbox.put(mail.write("hello", **about))
+        bell, _ = self._bell or socket.socketpair()
+        bell.setblocking(False)
+        engine = LocalEngine(1, bell.fileno())
+        try:
+            while not self._called.wait(BEAT_SECONDS) and self._goes_on(wanted):  # no worker for a driver that is gone
+                pass
+            if self._goes_on(wanted):
+                engine.open(Want(1, self._terms.threads, self._terms.memory))
+            while self._goes_on(wanted):
+                for event in engine.wait(BEAT_SECONDS):
+                    self.outbox.put(written(event))
+                with contextlib.suppress(BlockingIOError):
+                    bell.recv(4096)
+                self._obey(engine)
+        except EngineError as error:
+            self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {error.message}", fix=error.fix))
+        finally:
+            engine.close()
+            self._clear()
+            self.outbox.put(mail.write("closed"))
+            self._ended.set()
+
+    def _goes_on(self, wanted: Callable[[], bool]) -> bool:
+        lonely = time.monotonic() - self._polled_at > self._terms.orphan_seconds
+        return not self._closing and not lonely and wanted()
+
+    def _clear(self) -> None:
+        with self._lock:
+            ends, self._bell = self._bell, None
+        for end in ends or ():
+            end.close()
+        for kept in self._programs.values():
+            if kept is not None:
+                kept.close()
+
+    def _obey(self, engine: LocalEngine) -> None:
+        with self._lock:
+            orders, self._orders = self._orders, []
+        for order in orders:
+            kind, fields, payload = mail.read(order)
+            if kind == "task":
+                self._held = fields["slot"], payload, fields["memory"], set(fields["programs"])
+                self._ask_for({ref for ref in fields["programs"] if ref not in self._programs})
+            elif kind == "kill":
+                engine.kill(fields["slot"])
+            elif kind == "program":
+                self._keep(engine, payload, **fields)
+            elif kind == "look":
+                self._look(engine, **fields)
+            elif kind == "close":
+                self._closing = True
+        self._start(engine)
+
+    def _start(self, engine: LocalEngine) -> None:
+        """Start the task that waits, if its programs are all here."""
+        if self._held is not None:
+            slot, task, memory, programs = self._held
+            if all(self._programs.get(ref) for ref in programs):
+                self._held = None
+                engine.send(slot, task, memory)
+
+    def _ask_for(self, refs: set[str], found: bool = True) -> None:
+        for ref in sorted(refs):
+            self._programs[ref] = None
+            self.outbox.put(mail.write("need", ref=ref, found=found))
+
+    def _look(self, engine: LocalEngine, ref: str, file: str, path: list[str]) -> None:
+        """Take a program from another agent of this host; from the driver, where that cannot be."""
+        try:
+            kept = _Kept.found(file)
+            whole = engine.put(kept.view, tuple(path)) == ref
+        except (OSError, ValueError):
+            whole = False
+        if whole:
+            self._programs[ref] = kept
+        else:
+            self._ask_for({ref}, found=False)
+
+    def _keep(self, engine: LocalEngine, blob: bytes, ref: str, path: list[str]) -> None:
+        kept = self._programs[ref] = _Kept.of(blob)
+        engine.put(kept.view, tuple(path))
+        self.outbox.put(mail.write("have", ref=ref, file=kept.file))
+
+
+class _Kept:
+    """A program in an unnamed file that other agents of this host, and this user, can map, too."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.file = f"/proc/{os.getpid()}/fd/{descriptor}"
+        self._map = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
+        self.view: Any = memoryview(self._map)
+
+    @classmethod
+    def of(cls, blob: bytes) -> _Kept:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("shardwise")
+        else:  # it is found by no other process then, which are sent the bytes
+            with tempfile.TemporaryFile(prefix="shardwise-") as file:
+                descriptor = os.dup(file.fileno())
+        with open(os.dup(descriptor), "wb") as target:
+            target.write(blob)
+        return cls(descriptor)
+
+    @classmethod
+    def found(cls, file: str) -> _Kept:
+        return cls(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        self.view.release()
+        self._map.close()
+        os.close(self._descriptor)
+
+
+def written(event: EngineEvent) -> bytes:
+    """An engine event as a message."""
+    match event:
+        case SlotUp(slot, host, pid, memory, gpus):
+            return mail.write("up", slot=slot, host=host, pid=pid, memory=memory, gpus=gpus)
+        case SlotDown(slot, kind, reason, used, call):
+            return mail.write("down", call, slot=slot, kind=kind, reason=reason, used=used)
+        case Progress(slot, attempt, rows, size, memory):
+            return mail.write("progress", slot=slot, attempt=attempt, rows=rows, size=size, memory=memory)
+        case Finished(slot, outcome):
+            return mail.write("finished", outcome, slot=slot)
+
+
+def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> EngineEvent:
+    """The engine event that a message tells, with the number that the slot has for the driver."""
+    fields = {**fields, "slot": slot}
+    match kind:
+        case "up":
+            return SlotUp(**fields)
+        case "down":
+            return SlotDown(**fields, call=payload)
+        case "progress":
+            return Progress(**fields)
+    return Finished(slot, payload)
+
+
+def rests(news: list[bytes]) -> bool:
+    """Whether an agent with these news has nothing under way."""
+    return any(message.startswith(b'["finished"') for message in news)

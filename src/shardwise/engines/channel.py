@@ -1,0 +1,211 @@
+"""A channel of our own between driver and agents, for engines whose slots have none: agents dial the driver.
+
+Frames are a length of 8 bytes and a message; an empty one says that its sender lives. Before the first frame each side
+proves to the other that it knows a secret, which is made for one opening of one engine and travels with the engine's
+own task (HMAC, RFC 2104, over a nonce of each side). Nothing but 64 bytes is read from who does not know it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shardwise.engines.agent import POLL_SECONDS, Agent, Terms
+from shardwise.errors import EngineError
+
+HEADER = struct.Struct("!Q")
+NONCE = 32
+HANDSHAKE_SECONDS = 10.0
+
+SILENCE_SECONDS = 3 * POLL_SECONDS
+"""Who says nothing for so long is given up: the link may be cut, though neither end was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where to dial, and with which secret."""
+
+    host: str
+    port: int
+    secret: bytes = field(repr=False)
+
+    def proof(self, who: bytes, nonces: bytes) -> bytes:
+        """That ``who`` knows the secret."""
+        return hmac.digest(self.secret, who + nonces, "sha256")
+
+
+# --- the driver's side, on an event loop -----------------------------------------------------------------------------
+
+
+class Switchboard:
+    """Takes the calls of agents.
+
+    Parameters
+    ----------
+    joined, heard, lost : callable
+        Told of an agent's call, of each of its messages, and of its end.
+    """
+
+    def __init__(
+        self,
+        joined: Callable[[str], None],
+        heard: Callable[[str, bytes], None],
+        lost: Callable[[str, str], None],
+    ) -> None:
+        self._joined, self._heard, self._lost = joined, heard, lost
+        self._lines: dict[str, asyncio.StreamWriter] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._door: Door | None = None
+
+    async def open(self, bind: str, host: str) -> Door:
+        """Listen on the interface ``bind``, which others know as ``host``."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._answer, bind, 0, limit=1 << 20)
+        port = self._server.sockets[0].getsockname()[1]
+        self._door = Door(host, port, secrets.token_bytes(32))
+        return self._door
+
+    def close(self) -> None:
+        """Hang up."""
+        self._server.close()
+        for line in self._lines.values():
+            line.close()
+
+    def post(self, agent: str, message: bytes) -> None:
+        """Send a message; any thread may call this."""
+        line = self._lines.get(agent)
+        if line is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(line.writelines, [HEADER.pack(len(message)), message])
+
+    async def _answer(self, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
+        agent, why = "", "it hung up"
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                agent = await self._identify(reader, line)
+            self._lines[agent] = line
+            self._joined(agent)
+            await self._listen(agent, reader, line)
+        except (OSError, EOFError, TimeoutError) as error:
+            why = f"{type(error).__name__} {error}".strip()
+        finally:
+            line.close()
+            if self._lines.pop(agent, None):
+                self._lost(agent, why)
+
+    async def _identify(self, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> str:
+        assert self._door is not None
+        mine = secrets.token_bytes(NONCE)
+        line.write(mine)
+        theirs, proof = await reader.readexactly(NONCE), await reader.readexactly(32)
+        if not hmac.compare_digest(proof, self._door.proof(b"agent", mine + theirs)):
+            raise EOFError("who called does not know the secret")
+        line.write(self._door.proof(b"driver", mine + theirs))
+        return theirs.hex()
+
+    async def _listen(self, agent: str, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
+        heard_at = time.monotonic()
+
+        async def keep_alive() -> None:
+            while time.monotonic() - heard_at < SILENCE_SECONDS:
+                line.write(HEADER.pack(0))
+                await asyncio.sleep(POLL_SECONDS)
+            line.transport.abort()
+
+        beat = asyncio.create_task(keep_alive())
+        try:
+            while True:
+                (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
+                heard_at = time.monotonic()
+                if length:
+                    self._heard(agent, await reader.readexactly(length))
+        finally:
+            beat.cancel()
+
+
+# --- the agent's side ------------------------------------------------------------------------------------------------
+
+
+def lend(door: Door, terms: Terms) -> None:
+    """Lend a slot to who holds the door, until it hangs up. The calling thread must live as long as the worker.
+
+    Raises
+    ------
+    EngineError
+        The driver cannot be reached, or does not know the secret.
+    """
+    try:
+        line = _dial(door)
+    except OSError as error:
+        fix = (
+            "let its workers reach the driver there (spark.driver.host, spark.driver.bindAddress), or open the firewall"
+        )
+        raise EngineError(
+            f"{socket.gethostname()} cannot reach the driver at {door.host}:{door.port}: {error}", fix
+        ) from error
+    agent = Agent(terms)
+    with line:
+        listening = threading.Thread(target=_listen, args=(agent, line), name="shardwise-listen", daemon=True)
+        talking = threading.Thread(target=_talk, args=(agent, line), name="shardwise-talk", daemon=True)
+        listening.start()
+        talking.start()
+        agent.run()
+        talking.join()
+        with contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+        listening.join()
+
+
+def _dial(door: Door) -> socket.socket:
+    line = socket.create_connection((door.host, door.port), HANDSHAKE_SECONDS)
+    try:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        theirs, mine = _exactly(line, NONCE), secrets.token_bytes(NONCE)
+        line.sendall(mine + door.proof(b"agent", theirs + mine))
+        if not hmac.compare_digest(_exactly(line, 32), door.proof(b"driver", theirs + mine)):
+            raise ConnectionRefusedError("who listens there does not know the secret")
+        line.settimeout(None)
+    except OSError:
+        line.close()
+        raise
+    return line
+
+
+def _listen(agent: Agent, line: socket.socket) -> None:
+    """Hand on what the driver says, until it hangs up."""
+    number = 0
+    with contextlib.suppress(OSError):
+        while True:
+            (length,) = HEADER.unpack(_exactly(line, HEADER.size))
+            agent.touch()
+            if length:
+                number += 1
+                agent.post(number, [_exactly(line, length)])
+    agent.close()
+
+
+def _talk(agent: Agent, line: socket.socket) -> None:
+    """Send the driver what the agent has to say, until it has closed."""
+    seen = 0
+    with contextlib.suppress(OSError):
+        while not agent.has_ended(seen):
+            seen, messages = agent.outbox.after(seen, POLL_SECONDS)
+            line.sendall(b"".join(part for m in messages or [b""] for part in (HEADER.pack(len(m)), m)))
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    data = bytearray(size)
+    view, have = memoryview(data), 0
+    while have < size:
+        count = line.recv_into(view[have:])
+        if not count:
+            raise ConnectionResetError("the driver hung up")
+        have += count
+    return bytes(data)

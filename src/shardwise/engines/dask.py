@@ -1,0 +1,155 @@
+"""Slots of a Dask cluster: tasks that run as long as the engine is open, and hold a thread and resources there.
+
+Dask's scheduler places them like any others, shows them on its dashboard, queues those that find no room until a
+worker joins, and places them anew when a worker is gone. Mail goes straight to the workers; where they cannot be
+reached from here, through the scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from shardwise.engines.agent import POLL_SECONDS
+from shardwise.engines.dask_slot import Talk, serve
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.errors import EngineError
+
+if TYPE_CHECKING:
+    import distributed
+
+
+class DaskEngine(LendingEngine):
+    """Lends slots of a Dask cluster.
+
+    Parameters
+    ----------
+    cluster : str or distributed.Client, optional
+        Address of its scheduler, or a client of yours, which stays open. Without it: a cluster of this machine.
+    resources : dict, optional
+        What each slot takes of the resources that workers declare (``{"GPU": 1}``), beside a thread.
+    patience : float
+        Seconds until a cluster that lends no slot is given up.
+    """
+
+    name = "dask"
+    library = "distributed"
+
+    def __init__(
+        self,
+        cluster: str | distributed.Client | None = None,
+        resources: dict[str, float] | None = None,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        super().__init__(patience)
+        self.reach = "host" if cluster is None else "network"
+        self._cluster = cluster
+        self._resources = resources
+        self._seats: dict[str, distributed.Future] = {}
+        self._talks: dict[str, Talk] = {}
+        self._client: distributed.Client
+
+    def _lend(self) -> None:
+        with contextlib.ExitStack() as ours:
+            self._client = client = self._connect(ours)
+            topic = f"shardwise-{uuid.uuid4().hex}"
+            client.subscribe_topic(topic, self._welcome)
+            for _ in range(self._want.slots):
+                self._seat(topic)
+            self._asked()
+            gone_since = 0.0
+            while not self._closing.wait(1.0):
+                gone_since = 0.0 if client.status == "running" else gone_since or time.monotonic()
+                if gone_since and time.monotonic() - gone_since > POLL_SECONDS:
+                    raise EngineError(f"Dask's scheduler at {client.scheduler.address} is gone", GOES_ON)
+            if client.status == "running":
+                client.unsubscribe_topic(topic)
+                client.cancel(list(self._seats.values()))
+
+    def _connect(self, ours: contextlib.ExitStack) -> distributed.Client:
+        import distributed
+
+        if isinstance(self._cluster, distributed.Client):
+            return self._cluster
+        where: Any = self._cluster
+        if where is None:
+            where = ours.enter_context(
+                distributed.LocalCluster(
+                    1,
+                    self._want.slots,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",  # None would take port 8787
+                    worker_dashboard_address="127.0.0.1:0",
+                    memory_limit=None,
+                    silence_logs=50,
+                )
+            )
+        try:
+            return ours.enter_context(distributed.Client(where, set_as_default=False, timeout=self.patience))
+        except OSError as error:
+            raise EngineError(f"no Dask scheduler answers at {where}: {error}", "see that it runs there") from error
+
+    def _seat(self, topic: str) -> None:
+        key = f"shardwise-slot-{uuid.uuid4().hex}"
+        terms = dataclasses.asdict(self._terms)
+        seat = self._client.submit(serve, topic, terms, key=key, pure=False, resources=self._resources)
+        self._seats[key] = seat
+        seat.add_done_callback(lambda seat: self._vacated(topic, seat))
+
+    def _vacated(self, topic: str, seat: distributed.Future) -> None:
+        """A seat has ended: its slot closed, or Dask has given up placing it."""
+        self._seats.pop(seat.key, None)
+        if self._leaving or self._client.status != "running":
+            return
+        error = seat.exception() if seat.status == "error" else None
+        if error is None or type(error).__name__ == "KilledWorker":
+            self._seat(topic)
+        else:
+            fix = "install the same Shardwise in the environment of Dask's workers"
+            self._fail(EngineError(f"Dask's workers cannot lend slots: {type(error).__name__}: {error}", fix))
+
+    # --- on the client's event loop --------------------------------------------------------------------------------
+
+    def _welcome(self, event: tuple[float, dict[str, str]]) -> None:
+        agent, address = event[1]["agent"], event[1]["address"]
+        task = asyncio.get_running_loop().create_task(self._fetch(agent, address))
+        task.add_done_callback(lambda task: self._lost(agent, f"{task.exception() or 'it closed'}"))
+
+    async def _fetch(self, agent: str, address: str) -> None:
+        """Fetch an agent's mail until it is gone."""
+        talk = self._talks[agent] = Talk(agent, await self._reach(address))
+        self._joined(agent)
+        while not self._closing.is_set():
+            for message in await talk.news():
+                self._heard(agent, message)
+
+    async def _reach(self, address: str) -> Any:
+        from distributed.actor import ProxyRPC
+
+        straight = self._client.rpc(address)
+        try:
+            await asyncio.wait_for(straight.shardwise_talk(agent="", number=0, messages=[], seen=0), POLL_SECONDS)
+        except (OSError, TimeoutError):
+            return ProxyRPC(self._client.scheduler, address)
+        return straight
+
+    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
+        self._client.loop.add_callback(self._deliver, agent, number, messages)
+
+    async def _deliver(self, agent: str, number: int, messages: list[bytes]) -> None:
+        try:
+            await self._talks[agent].post(number, messages)
+        except Exception as error:
+            self._lost(agent, f"{type(error).__name__}: {error}")
+
+    def _offer(self) -> str:
+        if getattr(self, "_client", None) is None or self._client.status != "running":
+            return "no scheduler has answered"
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        threads = sum(worker["nthreads"] for worker in workers)
+        has = ", ".join(sorted({f"{n:g} {name}" for worker in workers for name, n in worker["resources"].items()}))
+        return f"it has {len(workers)} workers with {threads} threads in all" + (f" and each {has}" if has else "")

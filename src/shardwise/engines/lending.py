@@ -1,0 +1,291 @@
+"""What all engines that lend slots of a cluster have in common, on the driver's side."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from shardwise.engines import mail
+from shardwise.engines.agent import Terms, understood
+from shardwise.engines.children import module_path
+from shardwise.engines.handshake import Proof, refuse_if_different
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
+from shardwise.engines.sharing import Programs
+from shardwise.errors import EngineError, MissingExtra, ShardwiseError
+
+PATIENCE_SECONDS = 60.0
+"""A cluster that lends no slot at all for so long is given up."""
+
+CLOSE_SECONDS = 15.0
+"""Agents are given this long to say that their workers have ended."""
+
+GOES_ON = "the same command finishes the run, on this engine once it is back, or on another one (--engine local)"
+
+
+@dataclass(slots=True)
+class _Place:
+    """An agent, as the driver sees it."""
+
+    host: str = ""
+    posted: int = 0  # pieces of mail sent to it
+    told: int = 0  # programs that tasks sent there have named
+    slots: dict[int, int] = field(default_factory=dict)  # its number of a slot -> ours
+
+
+class LendingEngine(ABC):
+    """Lends slots by agents that a cluster places.
+
+    An adapter says how agents are placed (`_lend`, in a thread of its own) and how mail gets to them (`_post`), and
+    calls `_asked`, `_joined`, `_heard`, `_lost` and `_fail`, from any thread.
+
+    Parameters
+    ----------
+    patience : float
+        Seconds that the cluster may take until it lends a first slot, or another where all are lost.
+    """
+
+    name: str
+    library = ""  # that must be installed
+    reach: Reach = "network"
+
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        self.patience = patience
+        self._want = Want(0)
+        self._terms = Terms()
+        self._news: queue.SimpleQueue[tuple[str, str, Any]] = queue.SimpleQueue()
+        self._places: dict[str, _Place] = {}
+        self._where: dict[int, tuple[str, int]] = {}  # our number of a slot -> agent, its number
+        self._killed: set[int] = set()
+        self._next_slot = 0
+        self._programs = Programs()
+        self._proof: Proof | None = None
+        self._keeper: threading.Thread | None = None
+        self._leaving = False  # what ends now is not replaced
+        self._closing = threading.Event()
+        self._idle_since = 0.0
+
+    # --- for adapters ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _lend(self) -> None:
+        """Have the cluster place agents, keep watch until ``_closing`` is set, then give back what was taken."""
+
+    @abstractmethod
+    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
+        """Hand mail to an agent. Never blocks."""
+
+    @abstractmethod
+    def _offer(self) -> str:
+        """What the cluster has, in words, for a person who waits for slots in vain."""
+
+    def _asked(self) -> None:
+        """The cluster answers, and has been asked for slots: patience begins anew."""
+        self._idle_since = time.monotonic()
+
+    def _joined(self, agent: str) -> None:
+        self._news.put(("joined", agent, None))
+
+    def _heard(self, agent: str, message: bytes) -> None:
+        self._news.put(("heard", agent, message))
+
+    def _lost(self, agent: str, reason: str) -> None:
+        self._news.put(("lost", agent, reason))
+
+    def _fail(self, error: BaseException) -> None:
+        self._news.put(("failed", "", error))
+
+    # --- for the driver --------------------------------------------------------------------------------------------
+
+    def open(self, want: Want) -> None:
+        """Ask the cluster for slots.
+
+        Raises
+        ------
+        MissingExtra
+            The cluster's library is not installed here.
+        """
+        if self.library and importlib.util.find_spec(self.library) is None:
+            fix = f'pip install "shardwise[{self.name}]", in the versions of the cluster'
+            raise MissingExtra(f"the engine {self.name!r} needs {self.library}, which is not installed", fix)
+        self._want = want
+        self._terms = Terms(want.threads, want.memory)
+        if want.root and self.reach == "network":
+            self._proof = Proof(want.root)
+            self._terms = Terms(want.threads, want.memory, root=want.root, nonce=self._proof.nonce)
+        self._idle_since = time.monotonic()
+        self._keeper = threading.Thread(target=self._keep, name=f"shardwise-{self.name}", daemon=True)
+        self._keeper.start()
+
+    def put(self, blob: bytes) -> str:
+        """Keep a program; it travels to each host once, when the first task there names it."""
+        ref = hashlib.blake2b(blob, digest_size=20).hexdigest()
+        self._programs.add(ref, blob, module_path())
+        return ref
+
+    def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
+        """Hand a task to the agent of a slot."""
+        if slot not in self._where or slot in self._killed:
+            return
+        agent, theirs = self._where[slot]
+        place = self._places[agent]
+        refs, place.told = self._programs.refs[place.told :], len(self._programs.refs)
+        self._mail(agent, mail.write("task", task, slot=theirs, memory=memory, programs=refs))
+
+    def kill(self, slot: int) -> None:
+        """Have a slot's worker killed."""
+        if slot in self._where and slot not in self._killed:
+            self._killed.add(slot)
+            agent, theirs = self._where[slot]
+            self._mail(agent, mail.write("kill", slot=theirs))
+
+    def wait(self, timeout: float | None) -> list[EngineEvent]:
+        """Block until something happened or ``timeout`` seconds are over.
+
+        Raises
+        ------
+        EngineError
+            The cluster lends no slot, or is gone.
+        """
+        events: list[EngineEvent] = []
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self._keeper is not None and not events:
+            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            try:
+                events += self._hear(*self._news.get(timeout=max(0.0, left)))
+                while True:
+                    events += self._hear(*self._news.get_nowait())
+            except queue.Empty:
+                self._check_patience()
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+        return events
+
+    def close(self) -> None:
+        """Have all workers end, and give the slots back."""
+        if self._keeper is None:
+            return
+        self._leaving = True
+        for agent in list(self._places):
+            self._mail(agent, mail.write("close"))
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while self._places and (left := deadline - time.monotonic()) > 0:
+            try:
+                self._hear_last(*self._news.get(timeout=left))
+            except queue.Empty:
+                break
+        self._closing.set()
+        self._keeper.join(CLOSE_SECONDS)
+        self._keeper = None
+        if self._proof is not None:
+            self._proof.close()
+        self._places.clear()
+        self._where.clear()
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        try:
+            self._lend()
+        except ShardwiseError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", GOES_ON))
+
+    def _mail(self, agent: str, message: bytes) -> None:
+        place = self._places[agent]
+        place.posted += 1
+        self._post(agent, place.posted, [message])
+
+    def _hear(self, what: str, agent: str, about: Any) -> list[EngineEvent]:
+        if what == "failed":
+            raise about
+        if what == "joined":
+            self._places[agent] = _Place()
+        elif agent not in self._places:  # it was given up; what it says comes too late
+            return []
+        elif what == "lost":
+            return self._mourn(agent, about)
+        else:
+            return self._read(agent, *mail.read(about))
+        return []
+
+    def _hear_last(self, what: str, agent: str, about: Any) -> None:
+        """While closing, only ends matter."""
+        if what == "joined":
+            self._places[agent] = _Place()
+            self._mail(agent, mail.write("close"))
+        elif what == "lost" or (what == "heard" and mail.read(about)[0] == "closed"):
+            self._places.pop(agent, None)
+
+    def _read(self, agent: str, kind: str, fields: dict[str, Any], payload: bytes) -> list[EngineEvent]:
+        place = self._places[agent]
+        match kind:
+            case "hello":
+                place.host = fields["host"]
+                refuse_if_different(fields)
+                if self._proof is not None:
+                    self._proof.refuse_if_unanswered(fields)
+            case "need":
+                for other, message in self._programs.needed(agent, place.host, **fields):
+                    self._mail(other, message)
+            case "have":
+                for other, message in self._programs.kept(agent, place.host, **fields):
+                    self._mail(other, message)
+            case "broken":
+                raise EngineError(fields["message"], fields["fix"])
+            case "closed":
+                return self._mourn(agent, "the engine took it back")
+            case _:
+                return self._translate(agent, place, kind, fields, payload)
+        return []
+
+    def _translate(
+        self, agent: str, place: _Place, kind: str, fields: dict[str, Any], payload: bytes
+    ) -> list[EngineEvent]:
+        if kind == "up":
+            place.slots[fields["slot"]] = self._next_slot
+            self._where[self._next_slot] = agent, fields["slot"]
+            self._next_slot += 1
+        slot = place.slots[fields["slot"]]
+        event = understood(kind, fields, payload, slot)
+        if isinstance(event, SlotUp):
+            event = SlotUp(slot, place.host, event.pid, event.memory, event.gpus)
+        if isinstance(event, SlotDown):
+            self._forget(slot)
+        if isinstance(event, (Finished, Progress)) and slot in self._killed:
+            return []
+        return [event]
+
+    def _forget(self, slot: int) -> None:
+        agent, theirs = self._where.pop(slot)
+        self._killed.discard(slot)
+        del self._places[agent].slots[theirs]
+        self._idle_since = time.monotonic()
+
+    def _mourn(self, agent: str, reason: str) -> list[EngineEvent]:
+        """An agent is gone, and its slots with it."""
+        place = self._places[agent]
+        downs: list[EngineEvent] = []
+        for slot in list(place.slots.values()):
+            kind = "killed" if slot in self._killed else "engine"
+            downs.append(SlotDown(slot, kind, f"the slot on {place.host or 'a host'} is gone: {reason}"))
+            self._forget(slot)
+        del self._places[agent]
+        for other, message in self._programs.gone(agent):
+            self._mail(other, message)
+        return downs
+
+    def _check_patience(self) -> None:
+        if self._where or time.monotonic() - self._idle_since < self.patience:
+            return
+        what = f"{self._want.slots} slots of {self._want.threads} threads"
+        raise EngineError(
+            f"{self.name} lent no slot within {self.patience:g} s; asked for: {what}; {self._offer()}",
+            f"free or add resources there, or ask for less; {GOES_ON}",
+        )

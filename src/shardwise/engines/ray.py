@@ -1,0 +1,184 @@
+"""Slots of a Ray cluster: actors that hold a CPU each, as long as the engine is open.
+
+Ray places them, keeps those that find no room until a node joins, and shows them on its dashboard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from shardwise.engines.agent import REST_SECONDS, rests
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.ray_slot import Seat, loopback
+from shardwise.errors import EngineError
+
+HEAD_SECONDS = 10.0
+"""A head that takes no connection for so long is gone. (Ray itself would end this process, after 60 s.)"""
+
+
+class RayEngine(LendingEngine):
+    """Lends slots of a Ray cluster.
+
+    Parameters
+    ----------
+    address : str
+        As for ``ray.init``: ``auto``, ``ray://host:10001``. Where Ray is initialised already, that Ray is used, and
+        stays. ``local``: a cluster of this machine.
+    resources : dict, optional
+        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``.
+    patience : float
+        Seconds until a cluster that lends no slot is given up.
+    """
+
+    name = "ray"
+    library = "ray"
+
+    def __init__(
+        self, address: str = "local", resources: dict[str, float] | None = None, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        super().__init__(patience)
+        self.reach = "host" if address == "local" else "network"
+        self._address = address
+        self._resources = dict(resources or {})
+        self._actors: dict[str, Any] = {}  # agent -> actor
+        self._answers: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()  # agent, actor, what it answered
+        self._seats: set[Any] = set()  # actors, placed or not
+        self._resting: dict[str, int] = {}  # agents that nobody asks for news right now -> what was seen of them
+        self._lock = threading.Lock()
+        self._ray: Any = None
+
+    def _lend(self) -> None:
+        import ray
+
+        with self._connected(ray):
+            self._ray = ray
+            for _ in range(self._want.slots):
+                self._seat()
+            self._asked()
+            heads = self._head_is_gone()
+            try:
+                while not self._closing.is_set():
+                    self._wake_the_resting()
+                    with contextlib.suppress(queue.Empty):
+                        self._take(*self._answers.get(timeout=REST_SECONDS))
+                    if next(heads):
+                        raise EngineError("Ray's head is gone", GOES_ON)
+            finally:
+                self._give_back()
+
+    @contextlib.contextmanager
+    def _connected(self, ray: Any) -> Iterator[None]:
+        if ray.is_initialized():
+            yield
+            return
+        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        if self._address == "local":
+            options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        try:
+            with loopback(self._address == "local"):
+                ray.init(self._address, **options)
+        except (OSError, RuntimeError) as error:
+            raise EngineError(f"no Ray answers at {self._address}: {error}", "see that it runs there") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+    def _seat(self) -> None:
+        more = dict(self._resources)
+        options = {"num_cpus": 1, "num_gpus": more.pop("GPU", 0), "memory": more.pop("memory", 0), "resources": more}
+        actor = self._ray.remote(Seat).options(max_concurrency=2, **options).remote(dataclasses.asdict(self._terms))
+        self._seats.add(actor)
+        self._ask("", actor, 0)
+
+    def _ask(self, agent: str, actor: Any, seen: int, number: int = 0, messages: tuple[bytes, ...] = ()) -> None:
+        answer = actor.talk.remote(number, list(messages), seen).future()
+        answer.add_done_callback(lambda answer: self._answers.put((agent, actor, answer)))
+
+    def _wake_the_resting(self) -> None:
+        """Ask those for news that rest longer than it takes to send a next task."""
+        if self._answers.empty():
+            with self._lock:
+                resting, self._resting = self._resting, {}
+            for agent, seen in resting.items():
+                self._ask(agent, self._actors[agent], seen)
+
+    def _take(self, agent: str, actor: Any, answer: Any) -> None:
+        """Read an agent's mail, and ask for more."""
+        try:
+            mine, last, messages = answer.result()
+        except self._ray.exceptions.RayActorError as error:
+            self._refuse_what_never_works(agent, error)
+            self._replace(agent, actor, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            return
+        if not agent:
+            self._actors[mine] = actor
+            self._joined(mine)
+        if last is None:
+            self._replace(mine, actor, "it ended")
+            self._ray.kill(actor)
+        elif rests(messages):
+            with self._lock:
+                self._resting[mine] = last
+        else:
+            self._ask(mine, actor, last)
+        for message in messages:
+            self._heard(mine, message)
+
+    def _refuse_what_never_works(self, agent: str, error: Exception) -> None:
+        if not agent and "ModuleNotFoundError" in str(error):
+            fix = "install the same Shardwise in the environment of Ray's workers"
+            raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
+
+    def _replace(self, agent: str, actor: Any, reason: str) -> None:
+        self._actors.pop(agent, None)
+        self._seats.discard(actor)
+        with self._lock:
+            self._resting.pop(agent, None)
+        self._lost(agent, reason)
+        if not self._leaving:
+            self._seat()
+
+    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
+        actor = self._actors.get(agent)
+        if actor is None:
+            return
+        with self._lock:
+            seen = self._resting.pop(agent, None)
+        if seen is None:
+            actor.talk.remote(number, messages, None)  # whether it arrives is seen by who waits for news
+        else:
+            self._ask(agent, actor, seen, number, tuple(messages))
+
+    def _give_back(self) -> None:
+        with contextlib.suppress(Exception):
+            for actor in self._seats:
+                self._ray.kill(actor)
+
+    def _head_is_gone(self) -> Iterator[bool]:
+        """Each time it is asked: whether the head has taken no connection for a while."""
+        if self._ray.util.client.ray.is_connected():
+            while True:
+                yield False  # a client's own connection says so
+        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        alive_at = looked_at = time.monotonic()
+        while True:
+            if (now := time.monotonic()) - looked_at > 2.0:
+                looked_at = now
+                with contextlib.suppress(OSError):
+                    socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
+                    alive_at = now
+            yield looked_at - alive_at > HEAD_SECONDS
+
+    def _offer(self) -> str:
+        if self._ray is None:
+            return "no Ray has answered"
+        total, free = self._ray.cluster_resources(), self._ray.available_resources()
+        return "it has " + ", ".join(f"{n:g} {what} ({free.get(what, 0):g} free)" for what, n in sorted(total.items()))

@@ -1,0 +1,154 @@
+"""Slots of a Spark cluster: jobs of one partition that run as long as the engine is open, and hold a core each.
+
+Spark places them, lets them wait where it has no core, and runs a partition anew when its executor is gone. An agent in
+it dials the driver (`channel`), because a Spark job for each task would take a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from shardwise.engines.agent import Terms
+from shardwise.engines.channel import Door, Switchboard, lend
+from shardwise.engines.children import module_path
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.errors import EngineError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+STILLBORN = 3
+"""So many jobs in a row that end before any slot was lent mean that none ever will be."""
+
+
+class SparkEngine(LendingEngine):
+    """Lends slots of a Spark cluster.
+
+    Parameters
+    ----------
+    cluster : str or pyspark.sql.SparkSession
+        A master (``local``, ``spark://host:7077``, ``yarn``), or a session of yours, which stays. Where this process
+        has a Spark context already, that one is used, and stays.
+    patience : float
+        Seconds until a cluster that lends no slot is given up.
+    """
+
+    name = "spark"
+    library = "pyspark"
+
+    def __init__(self, cluster: str | SparkSession = "local", patience: float = PATIENCE_SECONDS) -> None:
+        super().__init__(patience)
+        self.reach = "host" if cluster == "local" else "network"
+        self._cluster = cluster
+        self._board = Switchboard(self._joined, self._heard, self._lost)
+        self._context: SparkContext | None = None
+
+    def _lend(self) -> None:
+        with self._connected() as self._context:
+            asyncio.run(self._serve(self._context))
+
+    async def _serve(self, context: SparkContext) -> None:
+        settings = context.getConf()
+        host = settings.get("spark.driver.host") or "127.0.0.1"
+        door = await self._board.open(settings.get("spark.driver.bindAddress") or host, host)
+        group = f"shardwise-{uuid.uuid4().hex}"
+        seats = [
+            threading.Thread(target=self._sit, args=(context, group, door), name="shardwise-seat", daemon=True)
+            for _ in range(self._want.slots)
+        ]
+        try:
+            for seat in seats:
+                seat.start()
+            self._asked()
+            while not await asyncio.to_thread(self._closing.wait, 1.0):
+                if not context._jvm or context._jsc is None:  # somebody stopped it
+                    raise EngineError("the Spark context was stopped", GOES_ON)
+        finally:
+            self._board.close()
+            with contextlib.suppress(Exception):
+                context.cancelJobGroup(group)
+            for seat in seats:
+                await asyncio.to_thread(seat.join, 5.0)
+
+    def _sit(self, context: SparkContext, group: str, door: Door) -> None:
+        """Keep one slot: begin its job anew whenever it ends."""
+        in_vain = 0
+        while not self._leaving:
+            began, lent = time.monotonic(), self._next_slot
+            try:
+                context.setJobGroup(group, "slots of Shardwise", interruptOnCancel=True)
+                slot = context.parallelize([0], 1)
+                slot.foreachPartition(functools.partial(serve, door, self._terms))
+            except Exception as error:
+                in_vain = 0 if self._next_slot > lent or time.monotonic() - began > self.patience else in_vain + 1
+                if self._leaving:
+                    return
+                if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
+                    self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"mend that; {GOES_ON}"))
+                    return
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[SparkContext]:
+        from pyspark import SparkContext
+
+        if not isinstance(self._cluster, str):
+            yield self._cluster.sparkContext
+            return
+        if SparkContext._active_spark_context is not None:
+            yield SparkContext.getOrCreate()
+            return
+        context = self._start(self._cluster)
+        try:
+            yield context
+        finally:
+            context.stop()
+
+    def _start(self, master: str) -> SparkContext:
+        from pyspark import SparkConf, SparkContext
+
+        settings = SparkConf().setAppName("shardwise").set("spark.cores.max", str(self._want.slots))
+        settings.setIfMissing("spark.ui.enabled", "false").setIfMissing("spark.log.level", "ERROR")
+        settings.setIfMissing("spark.ui.showConsoleProgress", "false")
+        if master == "local":
+            master = f"local[{self._want.slots}]"
+            settings.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
+            settings.set("spark.executorEnv.PYTHONPATH", os.pathsep.join(module_path()))
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        try:
+            return SparkContext(conf=settings.setMaster(master))
+        except Exception as error:
+            fix = "see that it runs there, and that Java 17 or later is here (java -version)"
+            raise EngineError(f"no Spark answers at {master}: {_reason(error)}", fix) from error
+
+    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
+        for message in messages:
+            self._board.post(agent, message)
+
+    def _offer(self) -> str:
+        if self._context is None:
+            return "no Spark has answered"
+        memory = self._context.getConf().get("spark.executor.memory", "1g")
+        executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver's own counts, too
+        return f"its master {self._context.master} gave {executors} executors of {memory}"
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "Exception" in line]
+    return f"{type(error).__name__}: {(telling or lines or ['no reason given'])[-1][:500]}"
+
+
+def serve(door: Door, terms: Terms, _: Iterable[Any]) -> None:
+    """The partition that is a slot."""
+    lend(door, terms)

@@ -1,0 +1,116 @@
+"""The channel that agents dial: who does not know the secret gets nothing, and who hangs up is mourned."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from shardwise.engines import channel, mail
+from shardwise.engines.agent import Terms
+from shardwise.errors import EngineError
+
+PATIENCE = 60.0
+
+
+class Exchange:
+    """A switchboard on a loop of its own, and what it told."""
+
+    def __init__(self) -> None:
+        self.told: queue.SimpleQueue[tuple[str, str, object]] = queue.SimpleQueue()
+        self.board = channel.Switchboard(
+            lambda agent: self.told.put(("joined", agent, None)),
+            lambda agent, message: self.told.put(("heard", agent, message)),
+            lambda agent, why: self.told.put(("lost", agent, why)),
+        )
+
+    def expect(self, what: str) -> tuple[str, object]:
+        """The next thing of a kind that it tells."""
+        while True:
+            told, agent, about = self.told.get(timeout=PATIENCE)
+            if told == what:
+                return agent, about
+
+
+@pytest.fixture
+def exchange() -> Iterator[tuple[Exchange, channel.Door]]:
+    made = Exchange()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    door = asyncio.run_coroutine_threadsafe(made.board.open("127.0.0.1", "127.0.0.1"), loop).result(PATIENCE)
+
+    async def close() -> None:
+        made.board.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield made, door
+    finally:
+        asyncio.run_coroutine_threadsafe(close(), loop).result(PATIENCE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_who_does_not_know_the_secret_is_not_let_in(exchange: tuple[Exchange, channel.Door]) -> None:
+    made, door = exchange
+    with pytest.raises(EngineError, match="cannot reach the driver"):
+        channel.lend(replace(door, secret=b"guessed"), Terms())
+    with socket.create_connection((door.host, door.port), PATIENCE) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\\r\\n" * 10)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := stranger.recv(4096):
+                answer += more
+    assert len(answer) <= channel.NONCE
+    assert made.told.empty()
+
+
+def test_who_does_not_prove_to_be_the_driver_is_not_served() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as impostor:
+        door = channel.Door("127.0.0.1", impostor.getsockname()[1], b"secret")
+
+        def pretend() -> None:
+            line, _ = impostor.accept()
+            with line:
+                line.sendall(bytes(channel.NONCE))
+                line.recv(4096)
+                line.sendall(bytes(32))
+
+        thread = threading.Thread(target=pretend)
+        thread.start()
+        with pytest.raises(EngineError, match="does not know the secret"):
+            channel.lend(door, Terms())
+        thread.join()
+
+
+def test_the_secret_is_not_shown() -> None:
+    assert "hidden" not in repr(channel.Door("h", 1, b"hidden"))
+
+
+def test_an_agent_lends_and_ends_with_the_line(exchange: tuple[Exchange, channel.Door]) -> None:
+    made, door = exchange
+    thread = threading.Thread(target=channel.lend, args=(door, Terms()))
+    thread.start()
+    agent, _ = made.expect("joined")
+    kinds = []
+    made.board.post(agent, mail.write("kill", slot=99))  # its first call: now it starts a worker
+    while "up" not in kinds:
+        kinds.append(mail.read(made.expect("heard")[1])[0])  # type: ignore[arg-type]
+    assert kinds[0] == "hello"
+    made.board.post(agent, mail.write("close"))
+    while kinds[-1] != "closed":
+        kinds.append(mail.read(made.expect("heard")[1])[0])  # type: ignore[arg-type]
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert made.expect("lost")[0] == agent

@@ -1,0 +1,188 @@
+"""Jobs on clusters, and what they do when the cluster fails them. One cluster an engine, shared by the session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import shardwise as sw
+from clusters import PATIENCE, Clusters, add_dask_node, dask_cluster, kill_tree, skip_where_missing
+from conformance.test_engines import gone
+from shardwise.engines import handshake
+from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
+from shardwise.engines.registry import make_engine
+from shardwise.errors import EngineError, MissingExtra, UsageError
+
+ENGINES = ["dask", "ray", "spark"]
+
+
+def slow_speed(row: dict[str, Any]) -> float:
+    return float(row["distance"]) / float(row["hours"])
+
+
+def job(trips: str) -> Any:
+    table = sw.read_parquet(f"{trips}/*.parquet").with_columns(speed="distance / hours")
+    return table.group_by("zone").aggregate(sw.count(), mean=sw.mean("speed"), p95=sw.approx_quantile("speed", 0.95))
+
+
+def until(engine: Engine, kind: type[EngineEvent], count: int = 1) -> list[Any]:
+    """Events of a kind, as soon as there are so many."""
+    found: list[Any] = []
+    deadline = threading.Event()
+    timer = threading.Timer(PATIENCE, deadline.set)
+    timer.start()
+    try:
+        while len(found) < count:
+            assert not deadline.is_set(), f"no {kind.__name__} within {PATIENCE} s"
+            found += [event for event in engine.wait(1.0) if isinstance(event, kind)]
+    finally:
+        timer.cancel()
+    return found
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_same_bits_as_inline(name: str, clusters: Clusters, trips: str, tmp_path: Path) -> None:
+    url = clusters.url(f"{name}-cluster")
+    here = job(trips).run(engine="inline").to_arrow()
+    there = job(trips).run(engine=url, workers=2, run_dir=str(tmp_path / "run"), shard_size="16kB")
+    assert there.to_arrow().equals(here)
+    assert not list((tmp_path / "run").glob("_attempts/hello-*"))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_functions_give_the_same_items(name: str, clusters: Clusters, tmp_path: Path) -> None:
+    def square(x: int) -> int:
+        return x * x
+
+    items = sw.from_items(list(range(100))).map_items(square).collect()
+    there = items.run(engine=clusters.url(f"{name}-cluster"), workers=2, run_dir=str(tmp_path / "run"))
+    assert there.to_list() == [x * x for x in range(100)]
+
+
+def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path: Path) -> None:
+    def run(engine: str, **options: Any) -> Any:
+        return job(trips).run(engine=engine, workers=2, run_dir=str(tmp_path / "run"), **options)
+
+    run("local:2", first="30%", shard_size="16kB")
+    run(clusters.url("dask-cluster"), first="70%", shard_size="40kB")
+    whole = run(clusters.url("spark-cluster"), shard_size="24kB")
+    assert whole.to_arrow().equals(job(trips).run(engine="inline").to_arrow())
+    assert whole.run.resumed_tasks
+
+
+@pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])
+def test_a_cluster_needs_a_place_that_its_workers_reach(url: str, trips: str) -> None:
+    with pytest.raises(UsageError, match="--run-dir"):
+        job(trips).run(engine=url)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_library_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda library: None)
+    with pytest.raises(MissingExtra, match=rf'pip install "shardwise\[{name}\]"'):
+        make_engine(name).open(Want(1))
+
+
+def test_another_version_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = handshake.about_this_host()
+    handshake.refuse_if_different(theirs)
+    with pytest.raises(EngineError, match=r"there has other versions.*numpy 0\.1 .*\n.*pip install"):
+        handshake.refuse_if_different({**theirs, "host": "there", "versions": {**theirs["versions"], "numpy": "0.1"}})
+    with pytest.raises(EngineError, match="there computes exp with other bits"):
+        handshake.refuse_if_different({**theirs, "host": "there", "canary": {**theirs["canary"], "exp": "0"}})
+    with pytest.raises(EngineError, match="there cannot use the run directory: no such place"):
+        handshake.refuse_if_different({**theirs, "host": "there", "root_error": "no such place"})
+
+
+def test_a_host_proves_that_it_uses_the_run_directory(tmp_path: Path) -> None:
+    about = handshake.about_this_host()
+    proof = handshake.Proof(str(tmp_path))
+    with pytest.raises(EngineError, match="another directory"):
+        proof.refuse_if_unanswered(about)
+    assert "not the same directory" in handshake.answer_proof(str(tmp_path / "other"), proof.nonce, about)
+    assert handshake.answer_proof(str(tmp_path), proof.nonce, about) == ""
+    proof.refuse_if_unanswered(about)
+    proof.close()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_worker_of_dask_that_joins_late_is_used_and_one_that_goes_is_mourned() -> None:
+    skip_where_missing("dask")
+    with dask_cluster(nodes=1) as cluster:
+        engine = make_engine(cluster.url)
+        try:
+            engine.open(Want(4))
+            until(engine, SlotUp, 2)
+            late = add_dask_node(cluster, "tcp:" + cluster.url.removeprefix("dask:"))
+            until(engine, SlotUp, 2)
+            cluster.nodes.remove(late)
+            kill_tree(late.pid)
+            late.wait()
+            gone = until(engine, SlotDown, 2)
+            assert {down.kind for down in gone} == {"engine"}
+            (head,) = cluster.heads
+            kill_tree(head.pid)
+            with pytest.raises(EngineError, match="same command finishes the run"):
+                until(engine, SlotUp)
+        finally:
+            engine.close()
+
+
+def test_a_cluster_that_lends_nothing_is_given_up(clusters: Clusters) -> None:
+    from shardwise.engines.dask import DaskEngine
+
+    skip_where_missing("dask")
+    address = "tcp:" + clusters.url("dask-cluster").removeprefix("dask:")
+    engine = DaskEngine(address, resources={"GPU": 1}, patience=1.0)
+    try:
+        engine.open(Want(3))
+        with pytest.raises(
+            EngineError, match=r"lent no slot within 1 s; asked for: 3 slots .* 2 workers with 4 threads"
+        ):
+            until(engine, SlotUp)
+    finally:
+        engine.close()
+
+
+def test_a_client_of_ray_is_enough(clusters: Clusters, tmp_path: Path) -> None:
+    """What a laptop has: one port of the head."""
+    clusters.url("ray-cluster")
+    script = f"""
+import shardwise as sw
+done = sw.from_items(list(range(20))).map_items(str).collect().run(
+    engine={clusters.started("ray").client!r}, workers=1, run_dir={str(tmp_path / "run")!r}, progress=False)
+print(done.to_list() == [str(n) for n in range(20)])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=180)
+    assert done.stdout.endswith("True\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_hosts_a_slot_may_die(name: str, clusters: Clusters) -> None:
+    """The process of the cluster's own in which the agent lives; its worker dies with it."""
+    engine = make_engine(clusters.url(f"{name}-cluster"))
+    try:
+        engine.open(Want(1))
+        (up,) = until(engine, SlotUp)
+        host = psutil.Process(up.pid)
+        while "fork_server" in " ".join(host.cmdline()) or host.pid == up.pid:
+            host = host.parent()  # type: ignore[assignment]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(host.pid, signal.SIGKILL)
+        (down,) = until(engine, SlotDown)
+        assert (down.slot, down.kind) == (up.slot, "engine")
+        (again,) = until(engine, SlotUp)
+        assert again.slot != up.slot
+        assert gone(up.pid)
+    finally:
+        engine.close()
