@@ -1,11 +1,12 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
 # make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; half an hour.
+# make clusters: the tests of engines on Dask, Ray and Spark as well, one after another; a quarter of an hour.
 # make bench: Shardwise beside its peers, which get an environment of their own; ARGS chooses (ARGS="group_mean --runs 3").
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 
-.PHONY: demo test explore proof check format lint types bench clean
+.PHONY: demo test explore clusters proof check format lint types bench clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,6 +21,10 @@ test: .venv/ready
 
 explore: .venv/ready
 	SHARDWISE_EXPLORE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+clusters: .venv/ready
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dask,ray,spark]"
+	SHARDWISE_CLUSTERS=1 $(BIN)/python -m pytest -q tests/conformance/test_engines.py tests/engines
 
 proof: .venv/ready
 	$(BIN)/python proof/run.py
