@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +29,16 @@ class Remote:
 
 def _place(kind: str, protocol: str, factory: pytest.TempPathFactory) -> Remote:
     return Remote(f"{protocol}://{BUCKET}/{uuid.uuid4().hex}", address_of(kind, factory))
+
+
+@pytest.fixture(autouse=True)
+def _clients_end_with_their_tests() -> Iterator[None]:
+    """A client of HDFS has threads: in the child of a later test that forks, its end would be waited for for ever."""
+    yield
+    made = getattr(sys.modules.get("hdfs_native.fsspec"), "HdfsFileSystem", None)
+    if made is not None and made._cache:
+        made.clear_instance_cache()
+        gc.collect()
 
 
 @pytest.fixture

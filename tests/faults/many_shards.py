@@ -1,7 +1,11 @@
-"""``python many_shards.py KIND SHARDS PLACE``: a job of that many tasks, in this process; prints how many it had."""
+"""``python many_shards.py KIND SHARDS PLACE DESCRIPTORS``: a job of that many tasks, in this process.
+
+It may have so many files open; prints how many tasks there were.
+"""
 
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 
@@ -20,7 +24,8 @@ def numbers(rng: object, count: int, start: int) -> dict[str, list[int]]:
 
 def main() -> None:
     """Run the job."""
-    kind, shards, place = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    kind, shards, place, descriptors = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     items = sw.from_items(list(range(shards))).map_items(double)
     options = {"engine": "inline", "progress": "none", "run_dir": str(place / "run"), "shard_size": 1}
     if kind == "items":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +13,8 @@ DESCRIPTORS = 64
 
 
 def run(kind: str, shards: int, place: Path) -> str:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-
-    command = [sys.executable, str(CHILD), kind, str(shards), str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, preexec_fn=limit)
+    command = [sys.executable, str(CHILD), kind, str(shards), str(place), str(DESCRIPTORS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
