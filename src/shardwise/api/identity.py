@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from shardwise._version import __version__
 from shardwise.compute.aggregates.base import Builtin
@@ -47,7 +47,7 @@ def content_document(source: Source) -> dict[str, Any]:
     from shardwise.storage import digest
 
     if hasattr(source, "token"):  # of a FrameSource: drawn anew for each object
-        source = replace(source, token="")
+        source = replace(cast(Any, source), token="")
     return {"memory": digest(cloudpickle.dumps(source))}
 
 
