@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import pytest
 
 from servers.kinds import BUCKET
 from servers.shared import address_of
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
