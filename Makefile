@@ -1,5 +1,5 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
-# make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; half an hour.
+# make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; more than an hour.
 # make clusters: the tests of engines on Dask, Ray and Spark as well, one after another; a quarter of an hour.
 # make bench: Shardwise beside its peers, which get an environment of their own; ARGS chooses (ARGS="group_mean --runs 3").
 PYTHON ?= python3
