@@ -159,6 +159,21 @@ def test_workers_that_go_with_the_fork_server_are_not_stillborn(engine: LocalEng
 
 
 @pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
+@pytest.mark.parametrize("thread", [False, True])
+def test_nothing_is_forked_where_a_module_started_a_thread(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thread: bool
+) -> None:
+    start = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    (tmp_path / "starts_a_thread.py").write_text(start if thread else "")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with children.beginning(1, ("numpy", "pyarrow", "starts_a_thread")):
+        engine.open(Want(1))
+        (up,) = all_up(engine, 1)
+        parent = psutil.Process(up.pid).ppid()
+    assert (parent == os.getpid()) == thread
+
+
+@pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
 def test_forks_are_not_twins(engine: LocalEngine, tmp_path: Path) -> None:
     """What draws random numbers without a seed draws others in each, as fresh interpreters would."""
 

@@ -1,8 +1,8 @@
 """The process that workers are forked from: ``python -m shardwise.compute.fork_server SOCKET STARTER MODULE...``.
 
 A fresh interpreter that imports what workers need, once for all of them, and then does nothing but fork. It has one
-thread and is never a copy of the driver, so that no lock is held and nothing of the driver's is inherited when it
-forks. It ends when its starter does, and takes all that it forked along.
+thread (beside one of PyArrow's allocator) and is never a copy of the driver, so that no lock is held and nothing of the
+driver's is inherited when it forks. It ends when its starter does, and takes all that it forked along.
 
 ======= =========================================================== ============================
 kind    request                                                     answer
@@ -23,11 +23,16 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from shardwise.compute import worker
 
 FORK, REAP = range(1, 3)
+
+FORKS_WELL = {"jemalloc_bg_thd"}
+"""Threads that may be there: that of PyArrow's allocator, which takes its locks before a fork (pthread_atfork), gives
+them back after it, and begins its thread anew in the child."""
 
 REQUEST = struct.Struct("!Bq")
 ANSWER = struct.Struct("!q")
@@ -40,9 +45,16 @@ def main() -> NoReturn:
     for module in modules:
         with contextlib.suppress(Exception):  # workers will say what is wrong, where they need it
             importlib.import_module(module)
+    if sum(name not in FORKS_WELL for name in _threads()) > 1:
+        sys.exit("a module started a thread: a fork could wait for its locks for ever")  # then workers are not forked
     gc.collect()
     gc.freeze()  # what is never collected stays shared
     ForkServer(socket.socket(fileno=int(descriptor)), int(starter)).serve()
+
+
+def _threads() -> list[str]:
+    """Names of the threads of this process."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
 class ForkServer:
