@@ -21,6 +21,7 @@ from shardwise.engines import handshake
 from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import EngineError, MissingExtra, UsageError
+from shardwise.plan.probe import probe_cluster
 
 ENGINES = ["dask", "ray", "spark"]
 
@@ -77,6 +78,15 @@ def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path
     whole = run(clusters.url("spark-cluster"), shard_size="24kB")
     assert whole.to_arrow().equals(job(trips).run(engine="inline").to_arrow())
     assert whole.run.resumed_tasks
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_cluster_tells_what_it_has(name: str, clusters: Clusters, tmp_path: Path) -> None:
+    found = probe_cluster(clusters.url(f"{name}-cluster"), 2, str(tmp_path))
+    assert found.ready and found.room is not None
+    assert found.room.slots >= 4 and found.room.cpus >= 4 and found.room.memory > 0
+    assert sum(host.slots for host in found.hosts) == 2
+    assert all(host.versions == handshake.about_this_host()["versions"] for host in found.hosts)
 
 
 @pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shardwise.engines.agent import POLL_SECONDS
 from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.room import Room, of_workers
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class DaskEngine(LendingEngine):
 
     name = "dask"
     library = "distributed"
+    oldest = "2026.1"
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class DaskEngine(LendingEngine):
             self._client = client = self._connect(ours)
             topic = f"shardwise-{uuid.uuid4().hex}"
             client.subscribe_topic(topic, self._welcome)
-            for _ in range(self._want.slots):
+            for _ in range(self._slots):
                 self._seat(topic)
             self._asked()
             gone_since = 0.0
@@ -145,6 +147,16 @@ class DaskEngine(LendingEngine):
             await self._talks[agent].post(number, messages)
         except Exception as error:
             self._lost(agent, f"{type(error).__name__}: {error}")
+
+    def room(self) -> Room | None:
+        """Connects to the scheduler where that has not been done."""
+        with contextlib.ExitStack() as ours:
+            client = getattr(self, "_client", None)
+            if client is None or client.status != "running":
+                if self._cluster is None:
+                    return None
+                client = self._connect(ours)
+            return of_workers(client.scheduler_info(n_workers=-1)["workers"].values(), self._resources or {})
 
     def _offer(self) -> str:
         if getattr(self, "_client", None) is None or self._client.status != "running":

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_slot import Seat, loopback
+from shardwise.engines.room import Room, of_nodes
 from shardwise.errors import EngineError
 
 HEAD_SECONDS = 10.0
@@ -39,6 +41,7 @@ class RayEngine(LendingEngine):
 
     name = "ray"
     library = "ray"
+    oldest = "2.50"
 
     def __init__(
         self, address: str = "local", resources: dict[str, float] | None = None, patience: float = PATIENCE_SECONDS
@@ -59,7 +62,7 @@ class RayEngine(LendingEngine):
 
         with self._connected(ray):
             self._ray = ray
-            for _ in range(self._want.slots):
+            for _ in range(self._slots):
                 self._seat()
             self._asked()
             heads = self._head_is_gone()
@@ -90,6 +93,13 @@ class RayEngine(LendingEngine):
             yield
         finally:
             ray.shutdown()
+
+    def room(self) -> Room | None:
+        """Known while this process is connected to a Ray."""
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return None
+        return of_nodes(ray.nodes(), self._resources)
 
     def _seat(self) -> None:
         more = dict(self._resources)
