@@ -194,6 +194,10 @@ class _Totals:
 
 def _refuse_a_place_of_our_own(options: Options) -> None:
     """Workers on other hosts cannot write into this user's cache: say so before any work."""
+    if options.ship:
+        from shardwise.engines.shipping import located
+
+        located(options.ship)
     if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
         raise UsageError(
             f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
@@ -239,7 +243,7 @@ class _Lender:
 
         choice, options = self.choice, self._options
         engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url))
+        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url, tuple(options.ship)))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tempfile
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from shardwise.engines.agent import POLL_SECONDS
 from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.room import Room, of_workers
+from shardwise.engines.shipping import SHIP_OURS, packed
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class DaskEngine(LendingEngine):
         with contextlib.ExitStack() as ours:
             self._client = client = self._connect(ours)
             topic = f"shardwise-{uuid.uuid4().hex}"
+            if self._shipped:
+                with tempfile.TemporaryDirectory() as directory:
+                    client.upload_file(str(packed(self._shipped, directory)))
             client.subscribe_topic(topic, self._welcome)
             for _ in range(self._slots):
                 self._seat(topic)
@@ -111,7 +116,7 @@ class DaskEngine(LendingEngine):
         if error is None or type(error).__name__ == "KilledWorker":
             self._seat(topic)
         else:
-            fix = "install the same Shardwise in the environment of Dask's workers"
+            fix = "install the same Shardwise in the environment of Dask's scheduler and workers, " + SHIP_OURS
             self._fail(EngineError(f"Dask's workers cannot lend slots: {type(error).__name__}: {error}", fix))
 
     # --- on the client's event loop --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from shardwise.engines.needs import Need, library, refuse_without
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.room import Room
 from shardwise.engines.sharing import Programs
+from shardwise.engines.shipping import located
 from shardwise.errors import EngineError, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
@@ -72,6 +73,7 @@ class LendingEngine(ABC):
         self._keeper: threading.Thread | None = None
         self._leaving = False  # what ends now is not replaced
         self._closing = threading.Event()
+        self._shipped = located(())
         self._idle_since = 0.0
         self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
         """Called with what a host says of itself before it is lent; raises where it is of no use."""
@@ -131,6 +133,7 @@ class LendingEngine(ABC):
             The cluster's library is not installed here.
         """
         refuse_without(self.needs(), self.name)
+        self._shipped = located(want.ship) if self.reach == "network" else ()
         self._want = replace(want, slots=want.slots or usable_cores()) if self.reach == "host" else want
         self._terms = Terms(want.threads, want.memory)
         if want.root and self.reach == "network":

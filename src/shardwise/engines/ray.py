@@ -19,6 +19,7 @@ from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_slot import Seat, loopback
 from shardwise.engines.room import Room, of_nodes
+from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError
 
 HEAD_SECONDS = 10.0
@@ -79,9 +80,14 @@ class RayEngine(LendingEngine):
     @contextlib.contextmanager
     def _connected(self, ray: Any) -> Iterator[None]:
         if ray.is_initialized():
+            if self._shipped:
+                fix = f"say so there: ray.init(runtime_env={{'py_modules': {list(map(str, self._shipped))}}})"
+                raise EngineError("this process is connected to Ray already, and Ray takes modules only before", fix)
             yield
             return
         options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        if self._shipped:
+            options["runtime_env"] = {"py_modules": list(map(str, self._shipped))}
         if self._address == "local":
             options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
@@ -144,7 +150,7 @@ class RayEngine(LendingEngine):
 
     def _refuse_what_never_works(self, agent: str, error: Exception) -> None:
         if not agent and "ModuleNotFoundError" in str(error):
-            fix = "install the same Shardwise in the environment of Ray's workers"
+            fix = "install the same Shardwise in the environment of Ray's workers, " + SHIP_OURS
             raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
 
     def _replace(self, agent: str, actor: Any, reason: str) -> None:

@@ -23,6 +23,7 @@ from shardwise.engines.children import module_path
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.needs import Need, java, setting
 from shardwise.engines.room import Room, active_context, executors_of, of_context
+from shardwise.engines.shipping import SHIP_OURS, packed
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class SparkEngine(LendingEngine):
             asyncio.run(self._serve(self._context))
 
     async def _serve(self, context: SparkContext) -> None:
+        if self._shipped:  # for as long as the context: executors that come later fetch it, too
+            context.addPyFile(str(packed(self._shipped, context._temp_dir)))
         settings = context.getConf()
         host = settings.get("spark.driver.host") or "127.0.0.1"
         door = await self._board.open(settings.get("spark.driver.bindAddress") or host, host)
@@ -112,7 +115,9 @@ class SparkEngine(LendingEngine):
                 if self._leaving:
                     return
                 if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
-                    self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"mend that; {GOES_ON}"))
+                    lacks = "ModuleNotFoundError" in str(error)
+                    fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
+                    self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"{fix}; {GOES_ON}"))
                     return
 
     @contextlib.contextmanager
