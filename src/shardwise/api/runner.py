@@ -105,6 +105,7 @@ class _Run:
             totals.bytes,
             watcher.retries,
             quarantined=keeper.count + sum(result.run.quarantined for result in self.work.earlier),
+            local_reads=lender.local_reads,
         )
         self.ledger.finished(info, self._is_whole(end))
         self._warn()
@@ -264,6 +265,12 @@ class _Lender:
 
             driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
         return driver
+
+    @property
+    def local_reads(self) -> float | None:
+        """Share of what was read where it lies; None: nobody knows where it lies."""
+        driver = self._driver
+        return round(driver.local_bytes / driver.located_bytes, 4) if driver and driver.located_bytes else None
 
     def close(self) -> None:
         """Give the slots back."""

@@ -20,7 +20,7 @@ from shardwise.engines.needs import Need, library, refuse_without
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.room import Room
 from shardwise.engines.sharing import Programs
-from shardwise.engines.shipping import located
+from shardwise.engines.shipping import SHIP_OURS, located
 from shardwise.errors import EngineError, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
@@ -222,7 +222,9 @@ class LendingEngine(ABC):
         except ShardwiseError as error:
             self._fail(error)
         except Exception as error:
-            self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", GOES_ON))
+            lacks = "No module named 'shardwise" in str(error)
+            fix = f"install the same Shardwise in the cluster, {SHIP_OURS}" if lacks else GOES_ON
+            self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", fix))
 
     def _mail(self, agent: str, message: bytes) -> None:
         place = self._places[agent]

@@ -77,16 +77,22 @@ class Slots:
         """How many shares the memory of any host has at most."""
         return max(self._shares, *self._most_on_host.values(), 1)
 
-    def take(self, failed_on: Slot | None, shares: int = 1) -> Slot | None:
-        """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before.
+    @property
+    def idle_hosts(self) -> set[str]:
+        """Hosts of idle slots."""
+        return {self._there[number].host for number in self.idle}
+
+    def take(self, failed_on: Slot | None, shares: int = 1, host: str | None = None) -> Slot | None:
+        """Give an idle slot away: the lowest, of ``host`` where that is given, or one that is elsewhere than where the
+        task failed before.
 
         None where no host of an idle slot has as many shares left; a host that is free of attempts always has.
         """
-        if failed_on is None and self._has_left(self._there[self.idle[0]].host, shares):
+        if failed_on is None and host is None and self._has_left(self._there[self.idle[0]].host, shares):
             number = heappop(self.idle)
         else:
             places = [(number, self._there[number].host) for number in self.idle]
-            places = [(number, host) for number, host in places if self._has_left(host, shares)]
+            places = [(n, at) for n, at in places if host in (None, at) and self._has_left(at, shares)]
             if not places:
                 return None
             number = elsewhere(places, failed_on.number, failed_on.host) if failed_on else min(places)[0]
