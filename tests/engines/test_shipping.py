@@ -131,7 +131,8 @@ def test_a_cluster_that_has_neither_shardwise_nor_the_modules(
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(blinders))
         with CLUSTERS[name]() as cluster:
-            without = run(cluster.client or cluster.url)
+            there |= {variable: os.environ[variable] for variable in os.environ if variable.startswith("RAY_")}
+            without = run(cluster.url)
             assert "--ship shardwise" in without.stderr, without.stderr
-            done = run(cluster.client or cluster.url, "shardwise", "helper_module", "helper_package")
+            done = run(cluster.url, "shardwise", "helper_module", "helper_package")
             assert done.stdout.endswith("True\n"), done.stderr + cluster.log()

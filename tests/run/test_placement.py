@@ -76,14 +76,17 @@ def test_no_slot_waits_for_a_task_that_is_near() -> None:
     assert alone.now == world.now
 
 
-def test_what_needs_more_memory_is_not_passed() -> None:
-    scheduler = Scheduler([m.Task(n, "read", n, n + 1) for n in range(4)], m.Budgets(shares=2))
+@pytest.mark.parametrize("kind", ["exception", "memory"])
+def test_what_failed_before_is_not_passed(kind: str) -> None:
+    tasks = [m.Task(n, "read" if n else "first", n, n + 1) for n in range(4)]
+    scheduler = Scheduler(tasks, m.Budgets(shares=2))
     scheduler.handle(m.SlotAdded(0.0, 0, "a"), m.SlotAdded(0.0, 1, "a"))
-    failure = m.Failure("memory", "E", "too large", "")
-    scheduler.handle(m.Failed(1.0, 0, 0, failure), m.Located(1.0, (m.Place(2, ("a",)), m.Place(3, ("a",)))))
-    scheduler.handle(m.SlotLost(1.0, 0, "killed", ""), m.SlotAdded(1.0, 2, "a"))
-    started = [c.task for c in scheduler.handle(m.Tick(9.0)) if isinstance(c, m.Start)]
-    assert started == []  # task 0 waits for the whole host; the others may not take half of it again and again
+    failure = m.Failure(kind, "E", "it failed", "")
+    places = tuple(m.Place(task, ("a",)) for task in (2, 3))
+    scheduler.handle(m.SlotLost(1.0, 1, "crash", ""), m.Failed(1.0, 0, 0, failure), m.Located(1.0, places))
+    scheduler.handle(m.SlotLost(2.0, 0, "killed", ""))
+    answer = scheduler.handle(m.SlotAdded(9.0, 2, "a"))
+    assert [command.task for command in answer if isinstance(command, m.Start)] == [0], answer
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "locate"]), st.integers(0, 9), st.sampled_from(HOSTS))))
