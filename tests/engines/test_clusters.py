@@ -89,6 +89,27 @@ def test_a_cluster_tells_what_it_has(name: str, clusters: Clusters, tmp_path: Pa
     assert all(host.versions == handshake.about_this_host()["versions"] for host in found.hosts)
 
 
+def test_a_cluster_that_can_be_asked_lends_all_that_it_has(clusters: Clusters, tmp_path: Path) -> None:
+    items = sw.from_items(list(range(100))).map_items(str).collect()
+    done = items.run(engine=clusters.url("dask-cluster"), run_dir=str(tmp_path / "run"))
+    assert done.run.workers == 4
+
+
+def test_slots_take_memory_where_workers_declare_it() -> None:
+    skip_where_missing("dask")
+    with dask_cluster(nodes=0) as cluster:
+        address = "tcp:" + cluster.url.removeprefix("dask:")
+        add_dask_node(cluster, address, "--resources", "MEMORY=3e9")
+        engine = make_engine(cluster.url)
+        try:
+            engine.open(Want(2, memory=2 * 10**9))
+            until(engine, SlotUp)
+            room = engine.room()  # type: ignore[attr-defined]
+            assert (room.slots, room.cpus) == (1, 2)
+        finally:
+            engine.close()
+
+
 @pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])
 def test_a_cluster_needs_a_place_that_its_workers_reach(url: str, trips: str) -> None:
     with pytest.raises(UsageError, match="--run-dir"):

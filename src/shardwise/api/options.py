@@ -26,7 +26,8 @@ class Options:
         ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"ray://host:10001"``,
         ``"spark://host:7077"`` ..., or an engine that you made of a client or session of yours.
     workers : int, optional
-        Worker processes (inline: native threads). Default: as many as there are usable cores.
+        Worker processes (inline: native threads). Default: as many as there are usable cores; of a cluster that can be
+        asked, as many slots as it has.
     memory : int or str, optional
         Bytes that all processes of a host may use together: ``"4GB"``. A worker that grows beyond its share is
         stopped, and its shard is halved and tried again with fewer beside it. Default: four fifths of what is free

@@ -16,7 +16,7 @@ from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.connection import open_early
-from shardwise.engines.registry import engine_label, engine_reach, make_engine
+from shardwise.engines.registry import engine_label, engine_reach, engine_room, make_engine
 from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
@@ -292,7 +292,8 @@ def reach(work: Work, share: float, ledger: RunLedger) -> int:
 def _choice(work: Work, options: Options, end: int) -> Choice:
     named = engine_label(options.engine)
     far = engine_reach(options.engine) == "network"
-    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far)
+    room = engine_room(options.engine) if far and options.workers is None else None
+    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
 
 
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import distributed
 
 
+ROOM_SECONDS = 10.0
+"""A scheduler that is only asked what it has is not waited for longer."""
+
+
 class DaskEngine(LendingEngine):
     """Lends slots of a Dask cluster.
 
@@ -34,7 +38,8 @@ class DaskEngine(LendingEngine):
     cluster : str or distributed.Client, optional
         Address of its scheduler, or a client of yours, which stays open. Without it: a cluster of this machine.
     resources : dict, optional
-        What each slot takes of the resources that workers declare (``{"GPU": 1}``), beside a thread.
+        What each slot takes of the resources that workers declare (``{"GPU": 1}``), beside a thread. Where they declare
+        ``MEMORY``, a slot takes of that what its worker may use.
     patience : float
         Seconds until a cluster that lends no slot is given up.
     """
@@ -55,16 +60,18 @@ class DaskEngine(LendingEngine):
         self._resources = resources
         self._seats: dict[str, distributed.Future] = {}
         self._talks: dict[str, Talk] = {}
+        self._taken: dict[str, float] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
         with contextlib.ExitStack() as ours:
-            self._client = client = self._connect(ours)
+            self._client = client = self._connect(ours, self.patience)
             topic = f"shardwise-{uuid.uuid4().hex}"
             if self._shipped:
                 with tempfile.TemporaryDirectory() as directory:
                     client.upload_file(str(packed(self._shipped, directory)))
             client.subscribe_topic(topic, self._welcome)
+            self._taken = self._takes(client)
             for _ in range(self._slots):
                 self._seat(topic)
             self._asked()
@@ -77,7 +84,7 @@ class DaskEngine(LendingEngine):
                 client.unsubscribe_topic(topic)
                 client.cancel(list(self._seats.values()))
 
-    def _connect(self, ours: contextlib.ExitStack) -> distributed.Client:
+    def _connect(self, ours: contextlib.ExitStack, seconds: float) -> distributed.Client:
         import distributed
 
         if isinstance(self._cluster, distributed.Client):
@@ -96,14 +103,14 @@ class DaskEngine(LendingEngine):
                 )
             )
         try:
-            return ours.enter_context(distributed.Client(where, set_as_default=False, timeout=self.patience))
+            return ours.enter_context(distributed.Client(where, set_as_default=False, timeout=seconds))
         except OSError as error:
             raise EngineError(f"no Dask scheduler answers at {where}: {error}", "see that it runs there") from error
 
     def _seat(self, topic: str) -> None:
         key = f"shardwise-slot-{uuid.uuid4().hex}"
         terms = dataclasses.asdict(self._terms)
-        seat = self._client.submit(serve, topic, terms, key=key, pure=False, resources=self._resources)
+        seat = self._client.submit(serve, topic, terms, key=key, pure=False, resources=self._taken or None)
         self._seats[key] = seat
         seat.add_done_callback(lambda seat: self._vacated(topic, seat))
 
@@ -158,15 +165,25 @@ class DaskEngine(LendingEngine):
         with contextlib.ExitStack() as ours:
             client = getattr(self, "_client", None)
             if client is None or client.status != "running":
-                if self._cluster is None:
+                if self._cluster is None or any(need.lack for need in self.needs()):
                     return None
-                client = self._connect(ours)
-            return of_workers(client.scheduler_info(n_workers=-1)["workers"].values(), self._resources or {})
+                client = self._connect(ours, ROOM_SECONDS)
+            return of_workers(self._workers(client), self._takes(client))
+
+    @staticmethod
+    def _workers(client: distributed.Client) -> list[dict[str, Any]]:
+        return list(client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def _takes(self, client: distributed.Client) -> dict[str, float]:
+        """What a slot takes beside a thread: memory, too, where workers declare how much they have."""
+        declared = any("MEMORY" in worker["resources"] for worker in self._workers(client))
+        memory: dict[str, float] = {"MEMORY": self._want.memory} if self._want.memory and declared else {}
+        return {**memory, **(self._resources or {})}
 
     def _offer(self) -> str:
         if getattr(self, "_client", None) is None or self._client.status != "running":
             return "no scheduler has answered"
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._workers(self._client)
         threads = sum(worker["nthreads"] for worker in workers)
         has = ", ".join(sorted({f"{n:g} {name}" for worker in workers for name, n in worker["resources"].items()}))
         return f"it has {len(workers)} workers with {threads} threads in all" + (f" and each {has}" if has else "")

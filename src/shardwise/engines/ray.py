@@ -35,7 +35,8 @@ class RayEngine(LendingEngine):
         As for ``ray.init``: ``auto``, ``ray://host:10001``. Where Ray is initialised already, that Ray is used, and
         stays. ``local``: a cluster of this machine.
     resources : dict, optional
-        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``.
+        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``. Memory is what its worker may
+        use, unless it is given here.
     patience : float
         Seconds until a cluster that lends no slot is given up.
     """
@@ -105,10 +106,16 @@ class RayEngine(LendingEngine):
         ray = sys.modules.get("ray")
         if ray is None or not ray.is_initialized():
             return None
-        return of_nodes(ray.nodes(), self._resources)
+        return of_nodes(ray.nodes(), self._takes)
+
+    @property
+    def _takes(self) -> dict[str, float]:
+        """What a slot takes beside a CPU. A Ray of this machine is not asked for memory: it knows less than is free."""
+        memory = self._want.memory if self.reach == "network" else None
+        return {**({"memory": memory} if memory else {}), **self._resources}
 
     def _seat(self) -> None:
-        more = dict(self._resources)
+        more = self._takes
         options = {"num_cpus": 1, "num_gpus": more.pop("GPU", 0), "memory": more.pop("memory", 0), "resources": more}
         actor = self._ray.remote(Seat).options(max_concurrency=2, **options).remote(dataclasses.asdict(self._terms))
         self._seats.add(actor)
