@@ -43,13 +43,13 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 FRESH = "local, fresh interpreters"  # where the system cannot fork safely
 POOLS = {
-    "thread pool": ThreadPoolExecutor,
-    "process pool": lambda slots: ProcessPoolExecutor(slots, get_context("forkserver")),
+    "thread_pool": ThreadPoolExecutor,
+    "process_pool": lambda slots: ProcessPoolExecutor(slots, get_context("forkserver")),
 }
 CHOSEN = os.environ.get("SHARDWISE_ENGINES", "").split()
 ENGINES = CHOSEN or [
-    *("inline", "local", FRESH, "thread pool"),
-    *("process pool", "joblib", "dask-cluster", "ray-cluster", "spark-cluster"),
+    *("inline", "local", FRESH, "thread_pool"),
+    *("process_pool", "joblib", "dask-cluster", "ray-cluster", "spark-cluster"),
 ]
 WITH_PROCESSES = [engine for engine in ENGINES if engine != "inline"]  # whose slots can be killed, and crash alone
 PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))

@@ -19,6 +19,9 @@ from shardwise.errors import EngineError
 STILLBORN = 3
 """So many tasks in a row that fail before any slot was lent mean that none ever will be."""
 
+TURNS = 10
+"""Of the event loop, until calls that were being answered as the switchboard closed have been hung up on as well."""
+
 LOOPBACK = "127.0.0.1"
 
 ON_THIS_HOST = (ThreadPoolExecutor, ProcessPoolExecutor)
@@ -57,6 +60,8 @@ class DialledEngine(LendingEngine):
                 await self._occupy(door)
         finally:
             self._board.close()
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     def _in_vain(self) -> bool:
         """Count another failure; whether there were too many without a slot."""

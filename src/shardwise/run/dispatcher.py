@@ -1,0 +1,381 @@
+"""Calls of functions on the slots of an engine, in the order in which they come, for as long as somebody wants.
+
+The scheduler carries out a graph that is known before it starts, and commits; here nothing is known and nothing is
+kept. What they share are the policies: who pays for a death, and how many slots may be lost for nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from shardwise import records
+from shardwise.compute.calling import Order, Shared, map_file, unpack, unpack_error
+from shardwise.compute.program import CARRIED
+from shardwise.compute.programs.call import RETURNED, CallProgram, write_order
+from shardwise.compute.task import EPHEMERAL, Outcome, Output, TaskSpec
+from shardwise.engines.protocol import Engine, Finished, SlotDown, SlotUp, Want
+from shardwise.errors import EngineError, ShardwiseError, WorkerError
+from shardwise.run.messages import SlotLost
+from shardwise.run.policies import blame, patience
+from shardwise.storage.naming import attempt_name
+
+IDLE_SECONDS = 60.0
+"""An engine that has nothing to tell is asked again after this time."""
+
+KEPT_BYTES = 1 << 30
+KEPT_COUNT = 256
+"""A worker forgets what it has not needed for long where it keeps more."""
+
+
+class CallLost(WorkerError, BrokenExecutor):
+    """A worker died of a call, more often than it may be tried again, or the call took too long; others go on."""
+
+    code = "E410"
+
+
+class ExecutorBroken(EngineError, BrokenExecutor):
+    """The engine of an executor went away, with all calls; make another executor."""
+
+    code = "E610"
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call, from its submission to its end. ``function`` and ``buffers`` are what it shares with others."""
+
+    future: Future[Any]
+    function: Shared
+    arguments: bytes
+    buffers: tuple[Shared, ...] = ()
+    each: bool = False
+    deaths: int = 0
+
+
+@dataclass(slots=True)
+class _Place:
+    """A slot, what its worker keeps, and what it does."""
+
+    host: str
+    kept: OrderedDict[str, int] = field(default_factory=OrderedDict)  # key -> bytes, the longest unused first
+    call: Call | None = None
+    attempt: int = 0
+    overdue: float | None = None
+    file: int | None = None  # descriptor of the arguments
+    killed: bool = False
+
+
+class Dispatcher:
+    """Gives calls to slots. `submit`, `finish`, `abort` and `join` may be called from any thread.
+
+    Parameters
+    ----------
+    engine : Engine
+        Not open yet. A thread of the dispatcher opens it, and closes it in the end.
+    want : Want
+        What to ask it for.
+    retries : int
+        How often a call whose worker died is tried again.
+    timeout : float, optional
+        Seconds that a call may take.
+    """
+
+    def __init__(self, engine: Engine, want: Want, retries: int, timeout: float | None) -> None:
+        self.broken: EngineError | None = None
+        self._engine = engine
+        self._want = want
+        self._retries = retries
+        self._timeout = timeout
+        self._near = getattr(engine, "reach", "network") != "network"
+        self._waiting: deque[Call] = deque()
+        self._places: dict[int, _Place] = {}
+        self._lost = self._most = 0  # slots lost for nothing since the last outcome; slots at the same time
+        self._attempts = 0
+        self._program = ""
+        self._directory = ""
+        self._finishing = self._aborting = self._closed = False
+        self._lock = threading.RLock()  # an executor may be collected, and finish this, wherever memory is taken
+        self._thread = threading.Thread(target=self._run, name="shardwise-dispatch")
+        self._started = False
+
+    # --- any thread ------------------------------------------------------------------------------------------------
+
+    def submit(self, *calls: Call) -> None:
+        """Take calls.
+
+        Raises
+        ------
+        RuntimeError
+            No more are taken.
+        """
+        with self._lock:
+            if self.broken is not None:
+                raise ExecutorBroken(self.broken.message, self.broken.fix) from self.broken
+            if self._finishing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._waiting.extend(calls)
+            if not self._started:
+                self._started = True
+                _at_exit(self)
+                self._thread.start()
+        self._engine.wake()
+
+    def finish(self, cancel: bool = False) -> None:
+        """Take no more calls; end when all are done. ``cancel``: those that wait are cancelled."""
+        with self._lock:
+            self._finishing = True
+            dropped = [call for call in self._waiting if cancel and not call.deaths]
+            self._waiting = deque(call for call in self._waiting if call not in dropped)
+        for call in dropped:
+            call.future.cancel()
+            call.future.set_running_or_notify_cancel()
+        self._engine.wake()
+
+    def abort(self) -> None:
+        """Cancel what waits, and kill what is under way."""
+        self._aborting = True
+        self.finish(cancel=True)
+
+    def join(self) -> None:
+        """Wait for the end, if it ever began."""
+        if self._started and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # --- the dispatcher's thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._open()
+            while not self._is_done():
+                self._dispatch()
+                for event in self._engine.wait(self._patience()):
+                    self._hear(event)
+                self._kill_overdue()
+        except ShardwiseError as error:
+            self._break(error)
+        except BaseException as error:  # nobody else would tell who waits
+            self._break(EngineError(f"{type(error).__name__}: {error}", "make another executor"), error)
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        import cloudpickle
+
+        if self._near:
+            self._directory = tempfile.mkdtemp(prefix="shardwise-")
+        self._engine.open(self._want)
+        self._program = self._engine.put(cloudpickle.dumps(CallProgram()))
+
+    def _is_done(self) -> bool:
+        with self._lock:
+            idle = not any(place.call for place in self._places.values())
+            return self._aborting or (self._finishing and not self._waiting and idle)
+
+    def _patience(self) -> float:
+        due = [place.overdue for place in self._places.values() if place.overdue is not None and not place.killed]
+        return max(0.0, min([IDLE_SECONDS, *(at - time.monotonic() for at in due)]))
+
+    def _dispatch(self) -> None:
+        """Give waiting calls to idle slots."""
+        for slot, place in self._places.items():
+            if place.call is None and not self._give(slot, place):
+                return
+
+    def _give(self, slot: int, place: _Place) -> bool:
+        """Give a slot the next call that nobody has cancelled; whether there was one."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return False
+                call = place.call = self._waiting.popleft()
+            if call.deaths or call.future.running() or call.future.set_running_or_notify_cancel():
+                self._send(slot, place, call)
+                return True
+            place.call = None
+
+    def _send(self, slot: int, place: _Place, call: Call) -> None:
+        self._attempts += 1
+        place.attempt = self._attempts
+        place.overdue = None if self._timeout is None else time.monotonic() + self._timeout
+        message = write_order(self._order(place, call))
+        given = Output("call", 0, len(message), "", message)
+        where = f"{self._directory}/{place.attempt}"
+        spec = TaskSpec(
+            EPHEMERAL,
+            "call",
+            place.attempt,
+            place.attempt,
+            self._program,
+            0,
+            1,
+            where,
+            (given,),
+            self._directory,
+            self._want.threads,
+            self._want.memory,
+        )
+        self._engine.send(slot, records.to_json(spec).encode(), self._want.memory)
+
+    def _order(self, place: _Place, call: Call) -> Order:
+        """What a slot's worker needs for a call besides what it keeps, and what it is to forget."""
+        needs = []
+        for shared in (call.function, *call.buffers):
+            if shared.path or shared.key not in place.kept:
+                needs.append(shared)
+            if not shared.path:
+                place.kept[shared.key] = shared.size
+                place.kept.move_to_end(shared.key)
+        named = {shared.key for shared in (call.function, *call.buffers)}
+        forget = []
+        while len(place.kept) > KEPT_COUNT or sum(place.kept.values()) > KEPT_BYTES:
+            oldest = next(iter(place.kept))
+            if oldest in named:
+                break
+            del place.kept[oldest]
+            forget.append(oldest)
+        arguments = Shared("call", len(call.arguments), call.arguments)
+        if self._near and len(call.arguments) > CARRIED and hasattr(os, "memfd_create"):
+            place.file = os.memfd_create("shardwise")
+            with open(os.dup(place.file), "wb") as file:
+                file.write(call.arguments)
+            arguments = Shared("call", len(call.arguments), None, f"/proc/{os.getpid()}/fd/{place.file}")
+        return Order(call.each, call.function.key, arguments, tuple(needs), tuple(forget))
+
+    def _hear(self, event: object) -> None:
+        match event:
+            case SlotUp(slot, host):
+                self._places[slot] = _Place(host)
+                self._most = max(self._most, len(self._places))
+            case Finished(slot, outcome) if slot in self._places:
+                self._lost = 0
+                call = self._free(self._places[slot])
+                if call is not None:
+                    self._end(call, records.from_json(Outcome, outcome))
+            case SlotDown(slot) if slot in self._places:
+                place = self._places.pop(slot)
+                self._mourn(event, place, self._free(place))
+
+    def _free(self, place: _Place) -> Call | None:
+        """Take its call from a slot."""
+        if place.file is not None:
+            os.close(place.file)
+        call, place.call, place.file, place.overdue = place.call, None, None, None
+        return call
+
+    def _end(self, call: Call, outcome: Outcome) -> None:
+        if outcome.logs:
+            with contextlib.suppress(Exception):  # it may be closed, or not take these letters
+                print(*outcome.logs, sep="\n", flush=True)
+        directory = f"{self._directory}/{outcome.attempt}"
+        try:
+            _settle(call, *_ending(outcome, directory))
+        except BaseException as error:  # what came back cannot be unpickled here
+            _settle(call, None, error)
+        if any(output.data is None for output in outcome.outputs):
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _mourn(self, down: SlotDown, place: _Place, call: Call | None) -> None:
+        """A worker is gone."""
+        overdue = self._timeout if place.killed else None
+        failure = blame(SlotLost(time.monotonic(), down.slot, down.kind, down.reason), overdue)
+        if call is None or failure.kind == "engine":
+            self._lost += 1
+            if self._lost > patience(self._most):
+                raise EngineError(f"{self._lost} slots were lost in a row; the last time, {failure.message}")
+        if call is None:
+            return
+        if failure.kind != "engine":
+            call.deaths += 1
+        if failure.kind == "timeout" or call.deaths > self._retries:
+            times = f"{call.deaths} times: " if call.deaths > 1 else ""
+            _settle(call, None, CallLost(times + failure.message, failure.fix))
+        else:
+            with self._lock:
+                self._waiting.appendleft(call)
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for slot, place in self._places.items():
+            if place.overdue is not None and now >= place.overdue and not place.killed:
+                place.killed = True
+                self._engine.kill(slot)
+
+    def _break(self, error: ShardwiseError, cause: BaseException | None = None) -> None:
+        broken = error if isinstance(error, EngineError) else EngineError(error.message, error.fix)
+        broken.__cause__ = cause
+        with self._lock:
+            self.broken = broken
+
+    def _close(self) -> None:
+        """Give the engine back; nobody waits for ever."""
+        with contextlib.suppress(Exception):
+            self._engine.close()
+        with self._lock:
+            self._finishing = True
+            left = [place.call for place in self._places.values() if place.call is not None]
+            left += self._waiting
+            self._waiting.clear()
+        for place in self._places.values():
+            self._free(place)
+        self._places.clear()
+        shutil.rmtree(self._directory or os.devnull, ignore_errors=True)
+        gone = self.broken or EngineError("the executor was told to stop at once", "submit to another one")
+        for call in left:
+            if call.future.running() or call.future.set_running_or_notify_cancel():
+                _settle(call, None, ExecutorBroken(gone.message, gone.fix))
+
+
+def _ending(outcome: Outcome, directory: str) -> tuple[Any, BaseException | None]:
+    """What a call returned, or raised."""
+    if outcome.failure is not None:
+        return None, WorkerError(outcome.failure.message, outcome.failure.fix)
+    freight = _freight(outcome, directory)
+    if outcome.outputs[0].name.startswith(RETURNED):
+        return unpack(freight), None
+    return None, unpack_error(freight)
+
+
+def _freight(outcome: Outcome, directory: str) -> bytes | memoryview:
+    first, *more = outcome.outputs
+    if first.data is None:
+        return map_file(f"{directory}/{attempt_name(first.name, first.publish)}")
+    return b"".join((first.data, *(piece.data or b"" for piece in more)))
+
+
+def _settle(call: Call, result: Any, error: BaseException | None) -> None:
+    with contextlib.suppress(Exception):  # somebody else, who should not have, has settled it
+        if error is None:
+            call.future.set_result(result)
+        else:
+            call.future.set_exception(error)
+
+
+_alive: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
+_registered = False
+
+
+def _at_exit(dispatcher: Dispatcher) -> None:
+    """Have the calls finished before the interpreter ends, and joins threads that would otherwise never do. Beside
+    ``concurrent.futures`` itself: what is registered with ``atexit`` comes too late for that."""
+    global _registered
+    _alive.add(dispatcher)
+    if not _registered:
+        _registered = True
+        threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
+
+
+def _finish_all() -> None:
+    running = list(_alive)
+    for dispatcher in running:
+        dispatcher.finish()
+    for dispatcher in running:
+        dispatcher.join()
