@@ -32,8 +32,8 @@ from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
 from shardwise.engines import children
-from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.engines.pool import PoolEngine
+from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
 from shardwise.storage import digest

@@ -13,7 +13,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shardwise.api.options import Options
-from shardwise.compute.calling import Lend, Shared, pack
+from shardwise.compute.calling import Lend, Shared, owned, pack
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import engine_label, engine_reach, make_engine, parse_engine
@@ -81,7 +81,7 @@ class Executor(futures.Executor):
         if workers is not None and workers < 1:
             raise UsageError(f"workers is {workers}", "give 1 or more")
         engine = "local" if engine == "auto" else engine
-        self.workers = workers or _workers(engine)
+        self.workers = workers or workers_of(engine)
         threads = max(1, usable_cores() // self.workers) if engine_reach(engine) != "network" else 1
         share = options.memory_bytes // self.workers if options.memory_bytes else None
         want = Want(self.workers, threads, share)
@@ -102,22 +102,17 @@ class Executor(futures.Executor):
         RuntimeError
             The executor is shut down; as a ``BrokenExecutor`` where its engine is lost.
         """
-        future: futures.Future[T] = futures.Future()
-        try:
-            call = _call(future, packed(fn), (args, kwargs))
-        except Exception as error:
-            call = None
-            future.set_running_or_notify_cancel()
-            future.set_exception(error)
-        self._dispatcher.submit(*([] if call is None else [call]))
-        return future
+        return self._begin(packed, fn, (args, kwargs))
 
     def submit_lending(self, fn: Callable[..., T], lend: Lend, /, *args: Any) -> futures.Future[T]:
         """The same for arguments some of whose buffers travel once for many calls, as ``lend`` says; they must not
-        change as long as calls that name them go on. What cannot be pickled is raised at once."""
-        future: futures.Future[T] = futures.Future()
-        self._dispatcher.submit(_call(future, packed(fn), (args, {}), lend=lend))
-        return future
+        change as long as calls that name them go on."""
+        return self._begin(packed, fn, (args, {}), lend=lend)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the engine is lost."""
+        return self._dispatcher.broken is not None
 
     def map(
         self,
@@ -154,15 +149,36 @@ class Executor(futures.Executor):
         end = None if timeout is None else time.monotonic() + timeout
         chunks = _chunks(zip(*iterables, strict=False), chunksize)
         ahead = None if buffersize is None else -(-buffersize // chunksize)
-        function = packed(fn)
+        function: list[Shared] = []
+
+        def once(fn: Callable[..., Any]) -> Shared:
+            function[:] = function or [packed(fn)]
+            return function[0]
 
         def begin(chunk: list[tuple[Any, ...]]) -> futures.Future[list[T]]:
-            future: futures.Future[list[T]] = futures.Future()
-            self._dispatcher.submit(_call(future, function, chunk, each=True))
-            return future
+            return self._begin(once, fn, chunk, each=True)
 
         begun = deque(map(begin, itertools.islice(chunks, ahead)))
         return _results(begun, chunks, begin, end)
+
+    def _begin(
+        self,
+        how: Callable[[Callable[..., Any]], Shared],
+        fn: Callable[..., Any],
+        given: object,
+        each: bool = False,
+        lend: Lend = owned,
+    ) -> futures.Future[Any]:
+        """Submit a call, pickled here and now; what cannot be is an error of its future."""
+        future: futures.Future[Any] = futures.Future()
+        try:
+            calls = [Call(future, how(fn), *pack(given, lend), each)]
+        except Exception as error:
+            calls = []
+            future.set_running_or_notify_cancel()
+            future.set_exception(error)
+        self._dispatcher.submit(*calls)
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls. ``wait``: until all are done, and the workers have ended. ``cancel_futures``: those that
@@ -186,14 +202,8 @@ def packed(fn: Callable[..., Any]) -> Shared:
     return Shared(f"{kind}-{hashlib.blake2b(data, digest_size=16).hexdigest()}", len(data), data)
 
 
-def _call(
-    future: futures.Future[Any], function: Shared, given: object, each: bool = False, lend: Lend | None = None
-) -> Call:
-    arguments, buffers = pack(given, lend) if lend else pack(given)
-    return Call(future, function, arguments, buffers, each)
-
-
-def _workers(engine: Place) -> int:
+def workers_of(engine: Place) -> int:
+    """How many workers an engine has where nobody says."""
     _, argument = parse_engine(engine_label(engine))
     return int(argument) if argument.isdecimal() else 1 if engine == "inline" else usable_cores()
 

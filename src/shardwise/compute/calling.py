@@ -72,6 +72,10 @@ class Order:
 Lend = Callable[[memoryview], Shared | None]
 
 
+def owned(view: memoryview) -> None:
+    """How buffers are shared where nobody says: not at all."""
+
+
 class RemoteTraceback(Exception):
     """Where a function raised, in the worker; the cause of what a future raises."""
 
@@ -79,7 +83,7 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.args[0]}"""'
 
 
-def pack(value: object, lend: Lend = lambda view: None) -> tuple[bytes, tuple[Shared, ...]]:
+def pack(value: object, lend: Lend = owned) -> tuple[bytes, tuple[Shared, ...]]:
     """Pickle a value with cloudpickle.
 
     Parameters

@@ -120,12 +120,12 @@ class Dispatcher:
         with self._lock:
             if self.broken is not None:
                 raise ExecutorBroken(self.broken.message, self.broken.fix) from self.broken
-            if self._finishing:
-                raise RuntimeError("cannot schedule new futures after shutdown")
+            if self._finishing or _over:
+                raise RuntimeError(f"cannot schedule new futures after {'interpreter ' if _over else ''}shutdown")
             self._waiting.extend(calls)
             if not self._started:
                 self._started = True
-                _at_exit(self)
+                _alive.add(self)
                 self._thread.start()
         self._engine.wake()
 
@@ -360,22 +360,18 @@ def _settle(call: Call, result: Any, error: BaseException | None) -> None:
 
 
 _alive: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
-_registered = False
-
-
-def _at_exit(dispatcher: Dispatcher) -> None:
-    """Have the calls finished before the interpreter ends, and joins threads that would otherwise never do. Beside
-    ``concurrent.futures`` itself: what is registered with ``atexit`` comes too late for that."""
-    global _registered
-    _alive.add(dispatcher)
-    if not _registered:
-        _registered = True
-        threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
+_over = False
 
 
 def _finish_all() -> None:
+    """Finish calls before the interpreter ends: it joins threads, which would wait for more calls for ever."""
+    global _over
+    _over = True
     running = list(_alive)
     for dispatcher in running:
         dispatcher.finish()
     for dispatcher in running:
         dispatcher.join()
+
+
+threading._register_atexit(_finish_all)  # type: ignore[attr-defined]  # as concurrent.futures does; atexit is too late
