@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -35,6 +36,13 @@ IDLE_SECONDS = 60.0
 KEPT_BYTES = 1 << 30
 KEPT_COUNT = 256
 """A worker forgets what it has not needed for long where it keeps more."""
+
+
+_FIXES = {
+    "crash": "mend what kills it, or allow more tries (retries)",
+    "memory": "give the call less to hold, or allow more (memory)",
+    "timeout": "give the call less to do, or allow more time (timeout)",
+}
 
 
 class CallLost(WorkerError, BrokenExecutor):
@@ -120,21 +128,21 @@ class Dispatcher:
         with self._lock:
             if self.broken is not None:
                 raise ExecutorBroken(self.broken.message, self.broken.fix) from self.broken
-            if self._finishing or _over:
-                raise RuntimeError(f"cannot schedule new futures after {'interpreter ' if _over else ''}shutdown")
-            self._waiting.extend(calls)
-            if not self._started:
+            if self._finishing:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if calls and not self._started:
+                _finish_at_exit(self)
                 self._started = True
-                _alive.add(self)
                 self._thread.start()
+            self._waiting.extend(calls)
         self._engine.wake()
 
     def finish(self, cancel: bool = False) -> None:
         """Take no more calls; end when all are done. ``cancel``: those that wait are cancelled."""
         with self._lock:
             self._finishing = True
-            dropped = [call for call in self._waiting if cancel and not call.deaths]
-            self._waiting = deque(call for call in self._waiting if call not in dropped)
+            dropped = [call for call in self._waiting if cancel and not call.future.running()]  # not what died once
+            self._waiting = deque(call for call in self._waiting if not cancel or call.future.running())
         for call in dropped:
             call.future.cancel()
             call.future.set_running_or_notify_cancel()
@@ -257,9 +265,10 @@ class Dispatcher:
                 self._most = max(self._most, len(self._places))
             case Finished(slot, outcome) if slot in self._places:
                 self._lost = 0
+                ended = records.from_json(Outcome, outcome)
                 call = self._free(self._places[slot])
                 if call is not None:
-                    self._end(call, records.from_json(Outcome, outcome))
+                    self._end(call, ended)
             case SlotDown(slot) if slot in self._places:
                 place = self._places.pop(slot)
                 self._mourn(event, place, self._free(place))
@@ -287,20 +296,20 @@ class Dispatcher:
         """A worker is gone."""
         overdue = self._timeout if place.killed else None
         failure = blame(SlotLost(time.monotonic(), down.slot, down.kind, down.reason), overdue)
+        if call is not None and failure.kind != "engine":
+            call.deaths += 1
+        if call is None:
+            pass
+        elif failure.kind == "timeout" or call.deaths > self._retries:
+            times = f"{call.deaths} times in a row, " if call.deaths > 1 else ""
+            _settle(call, None, CallLost(times + failure.message, _FIXES.get(failure.kind, failure.fix)))
+        else:
+            with self._lock:
+                self._waiting.appendleft(call)
         if call is None or failure.kind == "engine":
             self._lost += 1
             if self._lost > patience(self._most):
                 raise EngineError(f"{self._lost} slots were lost in a row; the last time, {failure.message}")
-        if call is None:
-            return
-        if failure.kind != "engine":
-            call.deaths += 1
-        if failure.kind == "timeout" or call.deaths > self._retries:
-            times = f"{call.deaths} times: " if call.deaths > 1 else ""
-            _settle(call, None, CallLost(times + failure.message, failure.fix))
-        else:
-            with self._lock:
-                self._waiting.appendleft(call)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -360,11 +369,33 @@ def _settle(call: Call, result: Any, error: BaseException | None) -> None:
 
 
 _alive: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
+_HOOKED = ("threading", "concurrent.futures.thread", "concurrent.futures.process")
+_before: set[str] = set()
 _over = False
 
 
+def _finish_at_exit(dispatcher: Dispatcher) -> None:
+    """Have calls finished before the interpreter joins threads, which would wait for more of them for ever, and before
+    pools of Python's own end, whose tasks slots may be. All of these use the same hook; the last one registered is
+    called first. (What ``atexit`` calls comes too late.)
+
+    Raises
+    ------
+    RuntimeError
+        The interpreter is about to end.
+    """
+    try:
+        if _over:
+            raise RuntimeError("threads were joined")
+        if new := {name for name in _HOOKED if name in sys.modules} - _before:
+            threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
+            _before.update(new)
+    except RuntimeError as error:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown") from error
+    _alive.add(dispatcher)
+
+
 def _finish_all() -> None:
-    """Finish calls before the interpreter ends: it joins threads, which would wait for more calls for ever."""
     global _over
     _over = True
     running = list(_alive)
@@ -372,6 +403,3 @@ def _finish_all() -> None:
         dispatcher.finish()
     for dispatcher in running:
         dispatcher.join()
-
-
-threading._register_atexit(_finish_all)  # type: ignore[attr-defined]  # as concurrent.futures does; atexit is too late
