@@ -55,7 +55,7 @@ def test_executors_are_taken_for_what_they_are() -> None:
 
 def test_an_executor_of_unknown_kind_needs_a_place_that_its_workers_reach(tmp_path: Any) -> None:
     job = sw.from_items([1, 2]).map_items(str).collect()
-    with pytest.raises(UsageError, match="run_dir"):
+    with pytest.raises(UsageError, match="--run-dir"):
         job.run(engine=Strange(), progress=False)
     done = job.run(engine=Strange(), workers=1, run_dir=str(tmp_path / "run"), progress=False)
     assert done.to_list() == ["1", "2"]

@@ -217,21 +217,10 @@ class Dispatcher:
         message = write_order(self._order(place, call))
         given = Output("call", 0, len(message), "", message)
         where = f"{self._directory}/{place.attempt}"
-        spec = TaskSpec(
-            EPHEMERAL,
-            "call",
-            place.attempt,
-            place.attempt,
-            self._program,
-            0,
-            1,
-            where,
-            (given,),
-            self._directory,
-            self._want.threads,
-            self._want.memory,
-        )
-        self._engine.send(slot, records.to_json(spec).encode(), self._want.memory)
+        number, want = place.attempt, self._want
+        task = (EPHEMERAL, "call", number, number, self._program, 0, 1, where, (given,), self._directory)
+        spec = TaskSpec(*task, threads=want.threads, memory=want.memory, measured=False)
+        self._engine.send(slot, records.to_json(spec).encode(), want.memory)
 
     def _order(self, place: _Place, call: Call) -> Order:
         """What a slot's worker needs for a call besides what it keeps, and what it is to forget."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import types
 from typing import Any
 
-from shardwise import records
 from shardwise.compute.calling import Order, Shared, map_file, pack, pack_error, unpack
 from shardwise.compute.program import CARRIED, Attempt
 
@@ -40,28 +40,21 @@ class CallProgram:
                 attempt.give(f"{name}.{start}", freight[start : start + CARRIED])
 
     def _obey(self, attempt: Attempt) -> Any:
-        order, brought = _read(attempt.spec.inputs[0].data or b"")
+        order = _read(attempt.spec.inputs[0].data or b"")
         for key in order.forget:
             self._kept.pop(key, None)
-        files: dict[str, str] = {}
-        for need in order.needs:
-            if need.path:
-                files[need.key] = need.path
-            else:
-                self._kept[need.key] = brought[need.key]
+        files = {need.key: need.path for need in order.needs if need.path}
+        self._kept.update({need.key: need.data for need in order.needs if need.data is not None})
 
         def buffer(key: str) -> memoryview:
             kept = self._kept.get(key)
             return memoryview(bytearray(kept)) if isinstance(kept, bytes) else map_file(files[key])
 
-        call = map_file(order.call.path) if order.call.path else brought[order.call.key]
         function = self._function(order.function)
-        given = unpack(call, buffer)
-        del call, brought  # what the function lets go of is not held here
+        given = unpack(map_file(order.call.path) if order.call.data is None else order.call.data, buffer)
         if order.each:
             return [function(*arguments) for arguments in given]
         arguments, named = given
-        del given
         return function(*arguments, **named)
 
     def _function(self, key: str) -> Any:
@@ -74,24 +67,20 @@ class CallProgram:
         return function
 
 
-def _read(message: bytes) -> tuple[Order, dict[str, bytes]]:
-    end = message.index(b"\n")
-    order = records.from_json(Order, message[:end])
-    brought, start = {}, end + 1
-    for piece in (*order.needs, order.call):
-        if not piece.path:
-            brought[piece.key] = message[start : start + piece.size]
-            start += piece.size
-    return order, brought
-
-
 def write_order(order: Order) -> bytes:
-    """The message that stands for an order: the bytes of what has no path follow it."""
+    """The message that stands for an order: a line of JSON, then the bytes of what has no path."""
     pieces = (*order.needs, order.call)
-    bare = Order(order.each, order.function, _bare(order.call), tuple(map(_bare, order.needs)), order.forget)
+    head = [order.each, order.function, order.forget, [[piece.key, piece.size, piece.path] for piece in pieces]]
     brought = (piece.data or b"" for piece in pieces if not piece.path)
-    return b"".join((records.to_json(bare).encode(), b"\n", *brought))
+    return b"".join((json.dumps(head).encode(), b"\n", *brought))
 
 
-def _bare(piece: Shared) -> Shared:
-    return Shared(piece.key, piece.size, None, piece.path)
+def _read(message: bytes) -> Order:
+    start = message.index(b"\n") + 1
+    each, function, forget, told = json.loads(message[:start])
+    pieces = []
+    for key, size, path in told:
+        data = None if path else message[start : start + size]
+        pieces.append(Shared(key, size, data, path))
+        start += len(data or b"")
+    return Order(each, function, pieces.pop(), tuple(pieces), tuple(forget))
