@@ -369,6 +369,15 @@ def test_what_waits_can_be_cancelled_and_what_runs_cannot(tmp_path: Path) -> Non
             second.result()
 
 
+def test_the_end_does_not_wait_for_what_was_cancelled() -> None:
+    executor = sw.Executor("local", workers=1)
+    executor.submit(int).result(PATIENCE)
+    executor.submit(int).cancel()
+    executor.shutdown(wait=False)
+    executor._dispatcher._thread.join(PATIENCE / 4)
+    assert not executor._dispatcher._thread.is_alive()
+
+
 def test_workers_can_be_killed() -> None:
     executor = sw.Executor("local", workers=1)
     running, waiting = executor.submit(time.sleep, 600), executor.submit(pow, 2, 3)

@@ -28,6 +28,7 @@ class Strange(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
         threading.Thread(target=lambda: future.set_result(fn(*args, **kwargs))).start()
         return future
 

@@ -165,6 +165,8 @@ class Dispatcher:
             self._open()
             while not self._is_done():
                 self._dispatch()
+                if self._is_done():  # what waited had been cancelled
+                    break
                 for event in self._engine.wait(self._patience()):
                     self._hear(event)
                 self._kill_overdue()
