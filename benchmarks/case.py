@@ -22,8 +22,9 @@ NAMES = (
     "tiny_tasks",
     "describe_csv",
     "json_files",
+    "executor_calls",
 )
-"""Cases, in the order of the letters (a) to (g)."""
+"""Cases, in the order of the letters (a) to (h)."""
 
 
 class Clock:
