@@ -27,8 +27,8 @@ from shardwise.engines.inline import InlineEngine
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Reach, Want
 from shardwise.errors import EngineError, FunctionError, UsageError
-from shardwise.run import dispatcher
-from shardwise.run.dispatcher import CallLost
+from shardwise.run import calls
+from shardwise.run.calls import CallLost
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -149,7 +149,7 @@ class Watched(InlineEngine):
 def test_a_function_travels_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blob, other = b"x" * 100_000, b"y" * 100_000
     engine = Watched()
-    monkeypatch.setattr(dispatcher, "KEPT_COUNT", 1)
+    monkeypatch.setattr(calls, "KEPT_COUNT", 1)
     with sw.Executor(engine) as executor:
         for n in range(3):
             assert executor.submit(lambda n: len(blob) + n, n).result(PATIENCE) == 100_000 + n

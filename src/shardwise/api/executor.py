@@ -18,7 +18,8 @@ from shardwise.compute.machine import usable_cores
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import engine_label, engine_reach, make_engine, parse_engine
 from shardwise.errors import UsageError
-from shardwise.run.dispatcher import Call, Dispatcher
+from shardwise.run.calls import Call
+from shardwise.run.dispatcher import Dispatcher
 
 if TYPE_CHECKING:
     from shardwise.engines.registry import Place

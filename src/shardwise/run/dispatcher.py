@@ -9,77 +9,29 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
-import weakref
-from collections import OrderedDict, deque
-from concurrent.futures import BrokenExecutor, Future
-from dataclasses import dataclass, field
-from typing import Any
+from collections import deque
 
 from shardwise import records
-from shardwise.compute.calling import Order, Shared, map_file, unpack, unpack_error
-from shardwise.compute.program import CARRIED
-from shardwise.compute.programs.call import RETURNED, CallProgram, write_order
+from shardwise.compute.programs.call import CallProgram
 from shardwise.compute.task import EPHEMERAL, Outcome, Output, TaskSpec
 from shardwise.engines.protocol import Engine, Finished, SlotDown, SlotUp, Want
-from shardwise.errors import EngineError, ShardwiseError, WorkerError
+from shardwise.errors import EngineError, ShardwiseError
+from shardwise.run.at_exit import finish_at_exit
+from shardwise.run.calls import Call, CallLost, ExecutorBroken, Place, ending, settle
 from shardwise.run.messages import SlotLost
 from shardwise.run.policies import blame, patience
-from shardwise.storage.naming import attempt_name
 
 IDLE_SECONDS = 60.0
 """An engine that has nothing to tell is asked again after this time."""
-
-KEPT_BYTES = 1 << 30
-KEPT_COUNT = 256
-"""A worker forgets what it has not needed for long where it keeps more."""
-
 
 _FIXES = {
     "crash": "mend what kills it, or allow more tries (retries)",
     "memory": "give the call less to hold, or allow more (memory)",
     "timeout": "give the call less to do, or allow more time (timeout)",
 }
-
-
-class CallLost(WorkerError, BrokenExecutor):
-    """A worker died of a call, more often than it may be tried again, or the call took too long; others go on."""
-
-    code = "E410"
-
-
-class ExecutorBroken(EngineError, BrokenExecutor):
-    """The engine of an executor went away, with all calls; make another executor."""
-
-    code = "E610"
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call, from its submission to its end. ``function`` and ``buffers`` are what it shares with others."""
-
-    future: Future[Any]
-    function: Shared
-    arguments: bytes
-    buffers: tuple[Shared, ...] = ()
-    each: bool = False
-    deaths: int = 0
-
-
-@dataclass(slots=True)
-class _Place:
-    """A slot, what its worker keeps, and what it does."""
-
-    host: str
-    kept: OrderedDict[str, int] = field(default_factory=OrderedDict)  # key -> bytes, the longest unused first
-    call: Call | None = None
-    attempt: int = 0
-    overdue: float | None = None
-    file: int | None = None  # descriptor of the arguments
-    killed: bool = False
 
 
 class Dispatcher:
@@ -105,7 +57,7 @@ class Dispatcher:
         self._timeout = timeout
         self._near = getattr(engine, "reach", "network") != "network"
         self._waiting: deque[Call] = deque()
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, Place] = {}
         self._lost = self._most = 0  # slots lost for nothing since the last outcome; slots at the same time
         self._attempts = 0
         self._program = ""
@@ -131,7 +83,7 @@ class Dispatcher:
             if self._finishing:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if calls and not self._started:
-                _finish_at_exit(self)
+                finish_at_exit(self)
                 self._started = True
                 self._thread.start()
             self._waiting.extend(calls)
@@ -200,7 +152,7 @@ class Dispatcher:
             if place.call is None and not self._give(slot, place):
                 return
 
-    def _give(self, slot: int, place: _Place) -> bool:
+    def _give(self, slot: int, place: Place) -> bool:
         """Give a slot the next call that nobody has cancelled; whether there was one."""
         while True:
             with self._lock:
@@ -212,11 +164,11 @@ class Dispatcher:
                 return True
             place.call = None
 
-    def _send(self, slot: int, place: _Place, call: Call) -> None:
+    def _send(self, slot: int, place: Place, call: Call) -> None:
         self._attempts += 1
         place.attempt = self._attempts
         place.overdue = None if self._timeout is None else time.monotonic() + self._timeout
-        message = write_order(self._order(place, call))
+        message = place.order(call, self._near)
         given = Output("call", 0, len(message), "", message)
         where = f"{self._directory}/{place.attempt}"
         number, want = place.attempt, self._want
@@ -224,52 +176,20 @@ class Dispatcher:
         spec = TaskSpec(*task, threads=want.threads, memory=want.memory, measured=False)
         self._engine.send(slot, records.to_json(spec).encode(), want.memory)
 
-    def _order(self, place: _Place, call: Call) -> Order:
-        """What a slot's worker needs for a call besides what it keeps, and what it is to forget."""
-        needs = []
-        for shared in (call.function, *call.buffers):
-            if shared.path or shared.key not in place.kept:
-                needs.append(shared)
-            if not shared.path:
-                place.kept[shared.key] = shared.size
-                place.kept.move_to_end(shared.key)
-        named = {shared.key for shared in (call.function, *call.buffers)}
-        forget = []
-        while len(place.kept) > KEPT_COUNT or sum(place.kept.values()) > KEPT_BYTES:
-            oldest = next(iter(place.kept))
-            if oldest in named:
-                break
-            del place.kept[oldest]
-            forget.append(oldest)
-        arguments = Shared("call", len(call.arguments), call.arguments)
-        if self._near and len(call.arguments) > CARRIED and hasattr(os, "memfd_create"):
-            place.file = os.memfd_create("shardwise")
-            with open(os.dup(place.file), "wb") as file:
-                file.write(call.arguments)
-            arguments = Shared("call", len(call.arguments), None, f"/proc/{os.getpid()}/fd/{place.file}")
-        return Order(call.each, call.function.key, arguments, tuple(needs), tuple(forget))
-
     def _hear(self, event: object) -> None:
         match event:
             case SlotUp(slot, host):
-                self._places[slot] = _Place(host)
+                self._places[slot] = Place(host)
                 self._most = max(self._most, len(self._places))
             case Finished(slot, outcome) if slot in self._places:
                 self._lost = 0
                 ended = records.from_json(Outcome, outcome)
-                call = self._free(self._places[slot])
+                call = self._places[slot].free()
                 if call is not None:
                     self._end(call, ended)
             case SlotDown(slot) if slot in self._places:
                 place = self._places.pop(slot)
-                self._mourn(event, place, self._free(place))
-
-    def _free(self, place: _Place) -> Call | None:
-        """Take its call from a slot."""
-        if place.file is not None:
-            os.close(place.file)
-        call, place.call, place.file, place.overdue = place.call, None, None, None
-        return call
+                self._mourn(event, place, place.free())
 
     def _end(self, call: Call, outcome: Outcome) -> None:
         if outcome.logs:
@@ -277,13 +197,13 @@ class Dispatcher:
                 print(*outcome.logs, sep="\n", flush=True)
         directory = f"{self._directory}/{outcome.attempt}"
         try:
-            _settle(call, *_ending(outcome, directory))
+            settle(call, *ending(outcome, directory))
         except BaseException as error:  # what came back cannot be unpickled here
-            _settle(call, None, error)
+            settle(call, None, error)
         if any(output.data is None for output in outcome.outputs):
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _mourn(self, down: SlotDown, place: _Place, call: Call | None) -> None:
+    def _mourn(self, down: SlotDown, place: Place, call: Call | None) -> None:
         """A worker is gone."""
         overdue = self._timeout if place.killed else None
         failure = blame(SlotLost(time.monotonic(), down.slot, down.kind, down.reason), overdue)
@@ -293,7 +213,7 @@ class Dispatcher:
             pass
         elif failure.kind == "timeout" or call.deaths > self._retries:
             times = f"{call.deaths} times in a row, " if call.deaths > 1 else ""
-            _settle(call, None, CallLost(times + failure.message, _FIXES.get(failure.kind, failure.fix)))
+            settle(call, None, CallLost(times + failure.message, _FIXES.get(failure.kind, failure.fix)))
         else:
             with self._lock:
                 self._waiting.appendleft(call)
@@ -325,72 +245,10 @@ class Dispatcher:
             left += self._waiting
             self._waiting.clear()
         for place in self._places.values():
-            self._free(place)
+            place.free()
         self._places.clear()
         shutil.rmtree(self._directory or os.devnull, ignore_errors=True)
         gone = self.broken or EngineError("the executor was told to stop at once", "submit to another one")
         for call in left:
             if call.future.running() or call.future.set_running_or_notify_cancel():
-                _settle(call, None, ExecutorBroken(gone.message, gone.fix))
-
-
-def _ending(outcome: Outcome, directory: str) -> tuple[Any, BaseException | None]:
-    """What a call returned, or raised."""
-    if outcome.failure is not None:
-        return None, WorkerError(outcome.failure.message, outcome.failure.fix)
-    freight = _freight(outcome, directory)
-    if outcome.outputs[0].name.startswith(RETURNED):
-        return unpack(freight), None
-    return None, unpack_error(freight)
-
-
-def _freight(outcome: Outcome, directory: str) -> bytes | memoryview:
-    first, *more = outcome.outputs
-    if first.data is None:
-        return map_file(f"{directory}/{attempt_name(first.name, first.publish)}")
-    return b"".join((first.data, *(piece.data or b"" for piece in more)))
-
-
-def _settle(call: Call, result: Any, error: BaseException | None) -> None:
-    with contextlib.suppress(Exception):  # somebody else, who should not have, has settled it
-        if error is None:
-            call.future.set_result(result)
-        else:
-            call.future.set_exception(error)
-
-
-_alive: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
-_HOOKED = ("threading", "concurrent.futures.thread", "concurrent.futures.process")
-_before: set[str] = set()
-_over = False
-
-
-def _finish_at_exit(dispatcher: Dispatcher) -> None:
-    """Have calls finished before the interpreter joins threads, which would wait for more of them for ever, and before
-    pools of Python's own end, whose tasks slots may be. All of these use the same hook; the last one registered is
-    called first. (What ``atexit`` calls comes too late.)
-
-    Raises
-    ------
-    RuntimeError
-        The interpreter is about to end.
-    """
-    try:
-        if _over:
-            raise RuntimeError("threads were joined")
-        if new := {name for name in _HOOKED if name in sys.modules} - _before:
-            threading._register_atexit(_finish_all)  # type: ignore[attr-defined]
-            _before.update(new)
-    except RuntimeError as error:
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown") from error
-    _alive.add(dispatcher)
-
-
-def _finish_all() -> None:
-    global _over
-    _over = True
-    running = list(_alive)
-    for dispatcher in running:
-        dispatcher.finish()
-    for dispatcher in running:
-        dispatcher.join()
+                settle(call, None, ExecutorBroken(gone.message, gone.fix))
