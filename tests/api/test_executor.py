@@ -26,7 +26,7 @@ from shardwise.compute.calling import RemoteTraceback
 from shardwise.engines.inline import InlineEngine
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Reach, Want
-from shardwise.errors import EngineError, FunctionError, UsageError
+from shardwise.errors import EngineError, FunctionError, UsageError, WorkerError
 from shardwise.run import calls
 from shardwise.run.calls import CallLost
 
@@ -249,6 +249,7 @@ def test_a_call_that_kills_fails_alone(executor: sw.Executor) -> None:
     error = killer.exception(PATIENCE)
     assert isinstance(error, CallLost)
     assert isinstance(error, BrokenExecutor)
+    assert isinstance(error.__cause__, WorkerError)
     assert "3 times in a row, the worker died" in str(error)
     assert "exit status 3" in str(error)
     assert [future.result(PATIENCE) for future in others] == [2**n for n in range(20)]
@@ -313,7 +314,7 @@ def test_an_engine_that_goes_away_breaks_the_executor() -> None:
     executor = sw.Executor(Leaving())
     error = executor.submit(pow, 2, 3).exception(PATIENCE)
     assert isinstance(error, BrokenExecutor)
-    assert isinstance(error, EngineError)
+    assert isinstance(error.__cause__, EngineError)
     assert "the cluster is gone" in str(error)
     until(lambda: executor.broken)
     with pytest.raises(BrokenExecutor, match="the cluster is gone"):

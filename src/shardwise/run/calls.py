@@ -13,7 +13,7 @@ from shardwise.compute.calling import Order, Shared, map_file, unpack, unpack_er
 from shardwise.compute.program import CARRIED
 from shardwise.compute.programs.call import RETURNED, write_order
 from shardwise.compute.task import Outcome
-from shardwise.errors import EngineError, WorkerError
+from shardwise.errors import ShardwiseError, WorkerError
 from shardwise.storage.naming import attempt_name
 
 KEPT_BYTES = 1 << 30
@@ -21,16 +21,13 @@ KEPT_COUNT = 256
 """A worker forgets what it has not needed for long where it keeps more."""
 
 
-class CallLost(WorkerError, BrokenExecutor):
-    """A worker died of a call, more often than it may be tried again, or the call took too long; others go on."""
+class CallLost(BrokenExecutor):
+    """A worker died of a call, more often than it may be tried again, or the call took too long; others go on. Caused
+    by a `WorkerError`."""
 
-    code = "E410"
 
-
-class ExecutorBroken(EngineError, BrokenExecutor):
-    """The engine of an executor went away, with all calls; make another executor."""
-
-    code = "E610"
+class ExecutorBroken(BrokenExecutor):
+    """The engine of an executor went away, with all calls; make another executor. Caused by an `EngineError`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +93,13 @@ class Place:
             os.close(self.file)
         call, self.call, self.file, self.overdue = self.call, None, None, None
         return call
+
+
+def caused(kind: type[BrokenExecutor], error: ShardwiseError) -> BrokenExecutor:
+    """In Python's own terms, what has been told in ours."""
+    broken = kind(str(error))
+    broken.__cause__ = error
+    return broken
 
 
 def ending(outcome: Outcome, directory: str) -> tuple[Any, BaseException | None]:

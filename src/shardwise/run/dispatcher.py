@@ -18,9 +18,9 @@ from shardwise import records
 from shardwise.compute.programs.call import CallProgram
 from shardwise.compute.task import EPHEMERAL, Outcome, Output, TaskSpec
 from shardwise.engines.protocol import Engine, Finished, SlotDown, SlotUp, Want
-from shardwise.errors import EngineError, ShardwiseError
+from shardwise.errors import EngineError, ShardwiseError, WorkerError
 from shardwise.run.at_exit import finish_at_exit
-from shardwise.run.calls import Call, CallLost, ExecutorBroken, Place, ending, settle
+from shardwise.run.calls import Call, CallLost, ExecutorBroken, Place, caused, ending, settle
 from shardwise.run.messages import SlotLost
 from shardwise.run.policies import blame, patience
 
@@ -79,7 +79,7 @@ class Dispatcher:
         """
         with self._lock:
             if self.broken is not None:
-                raise ExecutorBroken(self.broken.message, self.broken.fix) from self.broken
+                raise caused(ExecutorBroken, self.broken)
             if self._finishing:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             if calls and not self._started:
@@ -213,7 +213,8 @@ class Dispatcher:
             pass
         elif failure.kind == "timeout" or call.deaths > self._retries:
             times = f"{call.deaths} times in a row, " if call.deaths > 1 else ""
-            settle(call, None, CallLost(times + failure.message, _FIXES.get(failure.kind, failure.fix)))
+            lost = WorkerError(times + failure.message, _FIXES.get(failure.kind, failure.fix))
+            settle(call, None, caused(CallLost, lost))
         else:
             with self._lock:
                 self._waiting.appendleft(call)
@@ -251,4 +252,4 @@ class Dispatcher:
         gone = self.broken or EngineError("the executor was told to stop at once", "submit to another one")
         for call in left:
             if call.future.running() or call.future.set_running_or_notify_cancel():
-                settle(call, None, ExecutorBroken(gone.message, gone.fix))
+                settle(call, None, caused(ExecutorBroken, gone))
