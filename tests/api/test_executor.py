@@ -155,6 +155,8 @@ def test_a_function_travels_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert executor.submit(lambda n: len(blob) + n, n).result(PATIENCE) == 100_000 + n
         assert list(executor.map(lambda n: len(other) + n, range(3))) == [100_000, 100_001, 100_002]
         assert executor.submit(lambda n: len(blob) + n, 9).result(PATIENCE) == 100_009, "it was forgotten meanwhile"
+        (program,) = engine._programs.values()
+        assert len(program._program._kept) == 1  # type: ignore[union-attr]
     assert [size > 100_000 for size in engine.sizes] == [True, False, False, True, False, False, True]
 
 
