@@ -406,4 +406,4 @@ class Referee:
         whole = [node for node in self.tasks.values() if node.stage == stage and node.id not in self.halves]
         seconds = sorted(self.seconds.get(stage, []))
         finished = len(seconds) + sum(node.done for node in whole)
-        return backup_after(seconds, finished, len(whole))
+        return backup_after(seconds[len(seconds) // 2] if seconds else 0.0, len(seconds), finished, len(whole))
