@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import psutil
 import pytest
 
 from clusters import Clusters
+from pools import processes
 from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
@@ -42,10 +42,7 @@ from shardwise.storage.naming import attempt_name
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 FRESH = "local, fresh interpreters"  # where the system cannot fork safely
-POOLS = {
-    "thread_pool": ThreadPoolExecutor,
-    "process_pool": lambda slots: ProcessPoolExecutor(slots, get_context("forkserver")),
-}
+POOLS = {"thread_pool": ThreadPoolExecutor, "process_pool": processes}
 CHOSEN = os.environ.get("SHARDWISE_ENGINES", "").split()
 ENGINES = CHOSEN or [
     *("inline", "local", FRESH, "thread_pool"),

@@ -7,8 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -17,6 +16,7 @@ import pytest
 import shardwise as sw
 from conformance.test_engines import gone
 from engines.test_clusters import until
+from pools import processes
 from shardwise.engines.pool import PoolEngine
 from shardwise.engines.protocol import SlotDown, SlotUp, Want
 from shardwise.engines.registry import engine_label, engine_reach, make_engine
@@ -31,10 +31,6 @@ class Strange(Executor):
         future.set_running_or_notify_cancel()
         threading.Thread(target=lambda: future.set_result(fn(*args, **kwargs))).start()
         return future
-
-
-def processes(slots: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(slots, get_context("forkserver"))
 
 
 def host_of(up: SlotUp) -> psutil.Process:
