@@ -18,7 +18,7 @@ def generate(directory: Path, scale: float) -> None:
 
 
 CASE = Case(
-    "(h) 2 000 calls through an executor: x * x over Python integers",
+    "(j) 2 000 calls through an executor: x * x over Python integers",
     "What a call costs through `concurrent.futures`, and in chunks of 100. Workers have answered a first call when the "
     "clock starts. `sw.Executor` sends a call when its worker has answered the one before, and tries it again where "
     "that worker dies; the others send ahead, and give up.",

@@ -19,7 +19,7 @@ from engines.test_clusters import until
 from pools import processes
 from shardwise.engines.pool import PoolEngine
 from shardwise.engines.protocol import SlotDown, SlotUp, Want
-from shardwise.engines.registry import engine_label, engine_reach, make_engine
+from shardwise.engines.registry import engine_label, engine_reach, engine_room, make_engine
 from shardwise.errors import EngineError, MissingExtra, UsageError
 
 
@@ -48,6 +48,9 @@ def test_executors_are_taken_for_what_they_are() -> None:
         assert make_engine(PoolEngine(threads, host="10.0.0.7")).reach == "network"
     assert engine_reach(Strange()) == "network"
     assert PoolEngine(processes).reach == "host"
+    with ThreadPoolExecutor(3) as threads:
+        assert engine_room(threads) == 3
+    assert engine_room(Strange()) is None
 
 
 def test_an_executor_of_unknown_kind_needs_a_place_that_its_workers_reach(tmp_path: Any) -> None:
@@ -78,9 +81,11 @@ def test_backends_of_joblib_are_found_by_name_and_by_object() -> None:
 
 
 def test_joblib_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "joblib.parallel", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda library: None)
     with pytest.raises(MissingExtra, match=r'pip install "shardwise\[joblib\]"'):
-        make_engine("joblib")
+        make_engine("joblib:loky")
+    with pytest.raises(MissingExtra, match="joblib is not installed"):
+        make_engine("joblib").open(Want(1))
 
 
 def test_a_job_on_a_backend_of_joblib() -> None:

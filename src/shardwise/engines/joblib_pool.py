@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.channel import Door, lend
 from shardwise.engines.lending import PATIENCE_SECONDS
+from shardwise.engines.needs import refuse_without
 from shardwise.engines.pool import LOOPBACK, DialledEngine
-from shardwise.errors import MissingExtra, UsageError
+from shardwise.engines.protocol import Want
+from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     from joblib.parallel import ParallelBackendBase
@@ -40,6 +43,8 @@ class JoblibEngine(DialledEngine):
     """
 
     name = "joblib"
+    library = "joblib"
+    oldest = "1.4"
 
     def __init__(
         self,
@@ -47,8 +52,23 @@ class JoblibEngine(DialledEngine):
         host: str = LOOPBACK,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self._backend = _backend(backend)
-        super().__init__(type(self._backend).__name__ in ON_THIS_HOST, host, patience)
+        if backend is not None:
+            refuse_without(self.needs(), self.name)
+        chosen = backend is not None or "joblib" in sys.modules  # else nobody can have made one active
+        self._backend: Any = _backend(backend) if chosen else None
+        super().__init__(not chosen or type(self._backend).__name__ in ON_THIS_HOST, host, patience)
+
+    def open(self, want: Want) -> None:
+        """Ask the backend for slots.
+
+        Raises
+        ------
+        MissingExtra
+            joblib is not installed.
+        """
+        refuse_without(self.needs(), self.name)
+        self._backend = self._backend or _backend(None)
+        super().open(want)
 
     async def _occupy(self, door: Door) -> None:
         seats = threading.Thread(target=self._sit, args=(door,), name="shardwise-seats", daemon=True)
@@ -64,9 +84,9 @@ class JoblibEngine(DialledEngine):
         import joblib
 
         while not self._leaving:
-            calls = (joblib.delayed(lend)(door, self._terms) for _ in range(self._want.slots))
+            calls = (joblib.delayed(lend)(door, self._terms) for _ in range(self._slots))
             try:
-                joblib.Parallel(self._want.slots, backend=self._backend, batch_size=1, pre_dispatch="all")(calls)
+                joblib.Parallel(self._slots, backend=self._backend, batch_size=1, pre_dispatch="all")(calls)
             except Exception as error:
                 if not self._leaving and self._in_vain():
                     self._refuse(error)
@@ -77,11 +97,8 @@ class JoblibEngine(DialledEngine):
 
 
 def _backend(named: str | ParallelBackendBase | None) -> Any:
-    try:
-        from joblib.parallel import get_active_backend, parallel_config
-    except ImportError as error:
-        fix = 'pip install "shardwise[joblib]"'
-        raise MissingExtra("the engine 'joblib' needs joblib, which is not installed", fix) from error
+    from joblib.parallel import get_active_backend, parallel_config
+
     if named is None:
         return get_active_backend()[0]
     try:

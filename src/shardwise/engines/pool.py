@@ -14,6 +14,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 
 from shardwise.engines.channel import Door, Switchboard, lend
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.room import Room
 from shardwise.errors import EngineError
 
 STILLBORN = 3
@@ -113,11 +114,16 @@ class PoolEngine(DialledEngine):
         self._pool = pool
         self._seats: set[Future[None]] = set()
 
+    def room(self) -> Room | None:
+        """As many slots as the pool has workers, where it is one of Python's kind."""
+        workers = getattr(self._pool, "_max_workers", None)
+        return Room(workers, 1, workers) if isinstance(workers, int) else None
+
     async def _occupy(self, door: Door) -> None:
-        pool = self._pool if isinstance(self._pool, Executor) else self._pool(self._want.slots)
+        pool = self._pool if isinstance(self._pool, Executor) else self._pool(self._slots)
         broken = threading.Event()
         try:
-            for _ in range(self._want.slots):
+            for _ in range(self._slots):
                 self._seat(pool, door, broken)
             self._asked()
             while not (broken.is_set() or await asyncio.to_thread(self._closing.wait, 1.0)):

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from typing import Any
 from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_slot import Seat, loopback
+from shardwise.engines.room import Room, of_nodes
+from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError
 
 HEAD_SECONDS = 10.0
@@ -32,13 +35,15 @@ class RayEngine(LendingEngine):
         As for ``ray.init``: ``auto``, ``ray://host:10001``. Where Ray is initialised already, that Ray is used, and
         stays. ``local``: a cluster of this machine.
     resources : dict, optional
-        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``.
+        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``. Memory is what its worker may
+        use, unless it is given here.
     patience : float
         Seconds until a cluster that lends no slot is given up.
     """
 
     name = "ray"
     library = "ray"
+    oldest = "2.50"
 
     def __init__(
         self, address: str = "local", resources: dict[str, float] | None = None, patience: float = PATIENCE_SECONDS
@@ -59,7 +64,7 @@ class RayEngine(LendingEngine):
 
         with self._connected(ray):
             self._ray = ray
-            for _ in range(self._want.slots):
+            for _ in range(self._slots):
                 self._seat()
             self._asked()
             heads = self._head_is_gone()
@@ -76,9 +81,14 @@ class RayEngine(LendingEngine):
     @contextlib.contextmanager
     def _connected(self, ray: Any) -> Iterator[None]:
         if ray.is_initialized():
+            if self._shipped:
+                fix = f"say so there: ray.init(runtime_env={{'py_modules': {list(map(str, self._shipped))}}})"
+                raise EngineError("this process is connected to Ray already, and Ray takes modules only before", fix)
             yield
             return
         options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+        if self._shipped:
+            options["runtime_env"] = {"py_modules": list(map(str, self._shipped))}
         if self._address == "local":
             options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
@@ -91,8 +101,21 @@ class RayEngine(LendingEngine):
         finally:
             ray.shutdown()
 
+    def room(self) -> Room | None:
+        """Known while this process is connected to a Ray."""
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return None
+        return of_nodes(ray.nodes(), self._takes)
+
+    @property
+    def _takes(self) -> dict[str, float]:
+        """What a slot takes beside a CPU. A Ray of this machine is not asked for memory: it knows less than is free."""
+        memory = self._want.memory if self.reach == "network" else None
+        return {**({"memory": memory} if memory else {}), **self._resources}
+
     def _seat(self) -> None:
-        more = dict(self._resources)
+        more = self._takes
         options = {"num_cpus": 1, "num_gpus": more.pop("GPU", 0), "memory": more.pop("memory", 0), "resources": more}
         actor = self._ray.remote(Seat).options(max_concurrency=2, **options).remote(dataclasses.asdict(self._terms))
         self._seats.add(actor)
@@ -134,7 +157,7 @@ class RayEngine(LendingEngine):
 
     def _refuse_what_never_works(self, agent: str, error: Exception) -> None:
         if not agent and "ModuleNotFoundError" in str(error):
-            fix = "install the same Shardwise in the environment of Ray's workers"
+            fix = "install the same Shardwise in the environment of Ray's workers, " + SHIP_OURS
             raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
 
     def _replace(self, agent: str, actor: Any, reason: str) -> None:

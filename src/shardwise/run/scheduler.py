@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 
 from shardwise.compute.task import Failure
 from shardwise.errors import InternalError
-from shardwise.run import policies
+from shardwise.run import placement, policies
 from shardwise.run.attempts import Attempts, Running
 from shardwise.run.messages import (
     Budgets,
@@ -30,6 +30,7 @@ from shardwise.run.messages import (
     Event,
     Failed,
     Kill,
+    Located,
     Retry,
     SlotAdded,
     SlotLost,
@@ -50,7 +51,8 @@ from shardwise.run.transitions import Cause, State
 class Scheduler:
     """Carries a graph of tasks through to its end.
 
-    An event costs O(log tasks + log slots); the loss of an idle slot, and a retry while a host has many, look at these.
+    An event costs O(log tasks + log slots); the loss of an idle slot, a retry while a host has many, and a start
+    while it is known where inputs lie, look at these.
 
     Parameters
     ----------
@@ -167,6 +169,9 @@ class Scheduler:
                 self._slot_lost(event)
             case CommitFailed():
                 self._commit_failed(event.attempt, event.failure)
+            case Located():
+                for place in event.places:
+                    self._tasks.ready.locate(place.task, place.hosts)
             case Drain():
                 self._draining = True
             case Tick():
@@ -333,9 +338,23 @@ class Scheduler:
             node = self._tasks.next
             if self._heed_lessons(node):
                 continue
+            if self._tasks.ready.knows_hosts and self._start_near(node):
+                continue
             if not self._send(node, node.failed_on):
                 return  # and what comes behind it waits too, or it would wait for ever
-            self._tasks.start()
+            self._tasks.start(node)
+
+    def _start_near(self, head: Node) -> bool:
+        """Start a task on a host that holds its input, if the one that is first in line may be passed."""
+        found = self._tasks.ready.near(self._slots.idle_hosts)
+        if found is None or not placement.may_be_passed(self._claim(head), head.failed_on is not None):
+            return False
+        node, host = self._tasks[found[0]], found[1]
+        plain = self._claim(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
+        if not plain or not self._send(node, None, host):
+            return False
+        self._tasks.start(node)
+        return True
 
     def _start_backups(self) -> None:
         if not self._may_start_backups():
@@ -356,9 +375,9 @@ class Scheduler:
             return None
         return running
 
-    def _send(self, node: Node, avoid: Slot | None) -> bool:
-        """Start an attempt, if a slot is idle where there is memory left for it."""
-        slot = self._slots.take(avoid, self._claim(node))
+    def _send(self, node: Node, avoid: Slot | None, host: str | None = None) -> bool:
+        """Start an attempt, if a slot is idle (on ``host``) where there is memory left for it."""
+        slot = self._slots.take(avoid, self._claim(node), host)
         if slot is None:
             return False
         running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)

@@ -75,8 +75,14 @@ class Slots:
         """How many shares the memory of a host has."""
         return max(self._shares, self._most_on_host.get(host, 0))
 
-    def take(self, failed_on: Slot | None, shares: int = 1) -> Slot | None:
-        """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before.
+    @property
+    def idle_hosts(self) -> set[str]:
+        """Hosts of idle slots."""
+        return {self._there[number].host for number in self.idle}
+
+    def take(self, failed_on: Slot | None, shares: int = 1, host: str | None = None) -> Slot | None:
+        """Give an idle slot away: the lowest, of ``host`` where that is given, or one that is elsewhere than where the
+        task failed before.
 
         None where no host of an idle slot has as many shares left; a host that is free of attempts always has.
         """
@@ -85,7 +91,7 @@ class Slots:
         if failed_on is not None:
             number = elsewhere(places, failed_on.number, failed_on.host)
         else:
-            number = next((number for number, _ in places), None)
+            number = next((number for number, at in places if host in (None, at)), None)
         for other in passed:
             if other != number:
                 heappush(self.idle, other)
