@@ -24,8 +24,9 @@ NAMES = (
     "json_files",
     "cluster_mean",
     "cluster_tasks",
+    "executor_calls",
 )
-"""Cases, in the order of the letters (a) to (i)."""
+"""Cases, in the order of the letters (a) to (j)."""
 
 
 class Clock:

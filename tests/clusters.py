@@ -238,7 +238,13 @@ CLUSTERS: dict[str, Callable[[], contextlib.AbstractContextManager[Cluster]]] = 
     "ray": ray_cluster,
     "spark": spark_cluster,
 }
-LIBRARIES = {"dask": "distributed", "ray": "ray", "spark": "pyspark"}
+LIBRARIES = {
+    "dask": "distributed",
+    "ray": "ray",
+    "spark": "pyspark",
+    "joblib": "joblib",
+    "process_pool": "multiprocessing",
+}
 
 
 def skip_where_missing(engine: str) -> None:

@@ -13,6 +13,7 @@ from shardwise._version import __version__
 if TYPE_CHECKING:
     from shardwise import errors as errors
     from shardwise.api.dataset import Dataset as Dataset
+    from shardwise.api.executor import Executor as Executor
     from shardwise.api.job import Job as Job
     from shardwise.api.options import Options as Options
     from shardwise.api.reading import from_array as from_array
@@ -81,6 +82,7 @@ _HOMES = {
     "Aggregate": "shardwise.compute.custom",
     "Context": "shardwise.compute.context",
     "Dataset": "shardwise.api.dataset",
+    "Executor": "shardwise.api.executor",
     "Job": "shardwise.api.job",
     "Options": "shardwise.api.options",
     "Result": "shardwise.api.result",

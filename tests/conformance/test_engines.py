@@ -14,8 +14,10 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,13 @@ import psutil
 import pytest
 
 from clusters import Clusters
+from pools import processes
 from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
 from shardwise.engines import children
+from shardwise.engines.pool import PoolEngine
 from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
@@ -38,8 +42,12 @@ from shardwise.storage.naming import attempt_name
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 FRESH = "local, fresh interpreters"  # where the system cannot fork safely
+POOLS = {"thread_pool": ThreadPoolExecutor, "process_pool": processes}
 CHOSEN = os.environ.get("SHARDWISE_ENGINES", "").split()
-ENGINES = CHOSEN or ["inline", "local", FRESH, "dask-cluster", "ray-cluster", "spark-cluster"]
+ENGINES = CHOSEN or [
+    *("inline", "local", FRESH, "thread_pool"),
+    *("process_pool", "joblib", "dask-cluster", "ray-cluster", "spark-cluster"),
+]
 WITH_PROCESSES = [engine for engine in ENGINES if engine != "inline"]  # whose slots can be killed, and crash alone
 PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 BIG = 50 << 20
@@ -140,17 +148,21 @@ def _driver(name: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     if name == FRESH:
         monkeypatch.setattr(children, "can_fork", lambda: False)
     url = name.partition(",")[0]
-    engine = make_engine(url)
+    engine = engine_at(url)
     try:
         yield Driver(engine, directory, url).open(1)
     finally:
         engine.close()
 
 
+def engine_at(url: str) -> Engine:
+    return PoolEngine(POOLS[url]) if url in POOLS else make_engine(url)
+
+
 def another(driver: Driver) -> Engine:
     """An engine of the same kind. The first is closed: an embedded cluster has only as many slots as were wanted."""
     driver.engine.close()
-    return make_engine(driver.url)
+    return engine_at(driver.url)
 
 
 def gone(pid: int) -> bool:
@@ -589,6 +601,18 @@ def test_two_hundred_tasks_survive_random_kills(killer: Driver) -> None:
         engine.close()
 
 
+# --- waiting -------------------------------------------------------------------------------------------------------
+
+
+def test_another_thread_ends_the_waiting(driver: Driver) -> None:
+    engine = driver.engine
+    engine.wake()  # counts for the next wait
+    assert engine.wait(PATIENCE) == []
+    threading.Timer(0.1, engine.wake).start()
+    assert engine.wait(PATIENCE) == []
+    assert driver.run(say_where).failure is None
+
+
 # --- closing -------------------------------------------------------------------------------------------------------
 
 
@@ -623,7 +647,7 @@ def test_close_before_the_workers_are_ready(killer: Driver) -> None:
 
 
 def test_close_without_open(driver: Driver) -> None:
-    make_engine(driver.url).close()
+    engine_at(driver.url).close()
 
 
 ORPHAN = """
@@ -631,7 +655,7 @@ import sys, cloudpickle
 sys.path.insert(0, {tests!r})
 from conformance import test_engines as suite
 from pathlib import Path
-engine = suite.make_engine({engine!r})
+engine = suite.engine_at({engine!r})
 driver = suite.Driver(engine, Path({directory!r}))
 engine.open(suite.Want(2))
 driver.until(lambda: len(driver.up) == 2)

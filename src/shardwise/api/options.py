@@ -10,7 +10,7 @@ from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
 
 if TYPE_CHECKING:
-    from shardwise.engines.protocol import Engine
+    from shardwise.engines.registry import Place
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
 OnError = Literal["fail", "quarantine"]
@@ -22,9 +22,10 @@ class Options:
 
     Parameters
     ----------
-    engine : str or Engine
+    engine : str, Engine or Executor
         ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"ray://host:10001"``,
-        ``"spark://host:7077"`` ..., or an engine that you made of a client or session of yours.
+        ``"spark://host:7077"``, ``"joblib"`` ..., an engine that you made of a client or session of yours, or a pool of
+        yours that lends slots: any ``concurrent.futures.Executor``, or a backend of joblib's.
     workers : int, optional
         Worker processes (inline: native threads). Default: as many as there are usable cores; of a cluster that can be
         asked, as many slots as it has.
@@ -65,7 +66,7 @@ class Options:
         ``"auto"`` (the same as True), ``"bar"``, ``"plain"`` or ``"none"`` (the same as False).
     """
 
-    engine: str | Engine = "auto"
+    engine: Place = "auto"
     workers: int | None = None
     memory: int | str | None = None
     shard_size: int | str | None = None

@@ -189,7 +189,7 @@ class ActiveAttempt:
             compute_seconds=self._seconds["compute"],
             write_seconds=self._seconds["write"],
             bytes_out=sum(output.size for output in self._outputs.values()),
-            peak_memory=peak_memory(),
+            peak_memory=peak_memory() if self.spec.measured else 0,
         )
 
     def close(self) -> None:

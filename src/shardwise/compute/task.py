@@ -83,6 +83,7 @@ class TaskSpec:
     suspects: tuple[Suspect, ...] = ()  # in quarantine mode: what earlier attempts died of, in the order of dying
     call_seconds: float | None = None  # in quarantine mode: what one call of a function may take
     divisible: bool = False  # it stands for more than the smallest shard, so that memory may be the shard's fault
+    measured: bool = True  # its peak of memory is wanted: asking the kernel takes longer than a short call
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ class Worker:
         self._allowed: int | None = None  # bytes of memory, for the attempt under way
         self._kept = 0
         self._last_trim = 0.0
+        self._last_look = 0.0  # how much is held between attempts
 
     def work(self) -> NoReturn:
         """Say hello, then execute what comes."""
@@ -126,7 +127,8 @@ class Worker:
         self._programs[parcel.ref] = PickledProgram(payload[end + 1 :], before=lambda: _find_modules_in(parcel.path))
 
     def _attempt(self, spec: TaskSpec) -> None:
-        forget_peak_memory()
+        if spec.measured:
+            forget_peak_memory()
         self._kept = self._kept or resident_memory()
         self._pulse = (spec.attempt, 0, 0)
         self._allowed = spec.memory
@@ -141,8 +143,10 @@ class Worker:
         outcome = dataclasses.replace(outcome, logs=self._printed.take())
         payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
         self._allowed = None
-        if resident_memory() > self._kept + KEPT:
-            trim()
+        if time.monotonic() >= self._last_look + LOOK_SECONDS:
+            if resident_memory() > self._kept + KEPT:
+                trim()
+            self._last_look = time.monotonic()
         with self._sending:
             self._pulse = None
         self._send(wire.OUTCOME, payload)

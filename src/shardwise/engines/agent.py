@@ -6,7 +6,6 @@ are the same on every engine.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import socket
@@ -68,7 +67,7 @@ class Agent:
         self._orders: list[bytes] = []
         self._lock = threading.Lock()
         self._called = threading.Event()
-        self._bell: tuple[socket.socket, socket.socket] | None = socket.socketpair()
+        self._engine = LocalEngine(1)
         self._polled_at = time.monotonic()
         self._closing = False
         self._ended = threading.Event()
@@ -108,10 +107,7 @@ class Agent:
 
     def _ring(self) -> None:
         self._called.set()
-        if self._bell is not None:
-            with contextlib.suppress(BlockingIOError):
-                self._bell[1].setblocking(False)
-                self._bell[1].send(b"!")
+        self._engine.wake()
 
     # --- the thread of the worker ----------------------------------------------------------------------------------
 
@@ -121,20 +117,16 @@ class Agent:
         if self._terms.root:
             about["root_error"] = answer_proof(self._terms.root, self._terms.nonce, about)
         self.outbox.put(mail.write("hello", **about))
-        bell, _ = self._bell or socket.socketpair()
-        bell.setblocking(False)
-        engine = LocalEngine(1, bell.fileno())
+        engine = self._engine
         try:
             while not self._called.wait(BEAT_SECONDS) and self._goes_on(wanted):  # no worker for a driver that is gone
                 pass
             if self._goes_on(wanted):
                 engine.open(Want(1, self._terms.threads, self._terms.memory))
             while self._goes_on(wanted):
+                self._obey(engine)
                 for event in engine.wait(BEAT_SECONDS):
                     self.outbox.put(written(event))
-                with contextlib.suppress(BlockingIOError):
-                    bell.recv(4096)
-                self._obey(engine)
         except EngineError as error:
             self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {error.message}", fix=error.fix))
         finally:
@@ -148,10 +140,6 @@ class Agent:
         return not self._closing and not lonely and wanted()
 
     def _clear(self) -> None:
-        with self._lock:
-            ends, self._bell = self._bell, None
-        for end in ends or ():
-            end.close()
         for kept in self._programs.values():
             if kept is not None:
                 kept.close()
@@ -171,7 +159,7 @@ class Agent:
             elif kind == "look":
                 self._look(engine, **fields)
             elif kind == "close":
-                self._closing = True
+                self.close()
         self._start(engine)
 
     def _start(self, engine: LocalEngine) -> None:

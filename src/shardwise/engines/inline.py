@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import time
+import threading
 
 from shardwise import records
 from shardwise.compute.connection import forget_connection
@@ -39,6 +39,7 @@ class InlineEngine:
         self._task: bytes | None = None
         self._programs: dict[str, PickledProgram] = {}
         self._events: list[EngineEvent] = []
+        self._woken = threading.Event()
 
     def open(self, want: Want) -> None:
         """Lend the one slot, whatever number is wanted."""
@@ -68,9 +69,14 @@ class InlineEngine:
         if not self._events and timeout is None:
             raise InternalError("the inline engine was to wait for a task that nobody had sent")
         if not self._events and timeout:
-            time.sleep(timeout)
+            self._woken.wait(timeout)
+        self._woken.clear()
         events, self._events = self._events, []
         return events
+
+    def wake(self) -> None:
+        """Have ``wait`` return soon; an attempt under way ends first."""
+        self._woken.set()
 
     def close(self) -> None:
         """Give the slot back."""

@@ -175,17 +175,24 @@ class LendingEngine(ABC):
         """
         events: list[EngineEvent] = []
         deadline = None if timeout is None else time.monotonic() + timeout
-        while self._keeper is not None and not events:
+        woken = False
+        while self._keeper is not None and not events and not woken:
             left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
             try:
-                events += self._hear(*self._news.get(timeout=max(0.0, left)))
+                news = self._news.get(timeout=max(0.0, left))
                 while True:
-                    events += self._hear(*self._news.get_nowait())
+                    woken |= news[0] == "woken"
+                    events += self._hear(*news)
+                    news = self._news.get_nowait()
             except queue.Empty:
                 self._check_patience()
             if deadline is not None and time.monotonic() >= deadline:
                 break
         return events
+
+    def wake(self) -> None:
+        """Have ``wait`` return soon."""
+        self._news.put(("woken", "", None))
 
     def close(self) -> None:
         """Have all workers end, and give the slots back."""
@@ -234,6 +241,8 @@ class LendingEngine(ABC):
     def _hear(self, what: str, agent: str, about: Any) -> list[EngineEvent]:
         if what == "failed":
             raise about
+        if what == "woken":
+            return []
         if what == "joined":
             self._places[agent] = _Place()
         elif agent not in self._places:  # it was given up; what it says comes too late

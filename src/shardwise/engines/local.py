@@ -9,6 +9,7 @@ import time
 
 from shardwise import records
 from shardwise.compute import wire
+from shardwise.engines.bell import Bell
 from shardwise.engines.children import ForkServer, fork_server, module_path
 from shardwise.engines.memory_watch import MemoryWatch
 from shardwise.engines.process import WorkerProcess
@@ -33,8 +34,6 @@ class LocalEngine:
     ----------
     workers : int, optional
         How many, whatever ``open`` wants.
-    bell : int, optional
-        A descriptor. While it can be read from, ``wait`` returns at once: other threads end the waiting so.
 
     Notes
     -----
@@ -46,9 +45,9 @@ class LocalEngine:
     name = "local"
     reach: Reach = "host"
 
-    def __init__(self, workers: int | None = None, bell: int | None = None) -> None:
+    def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
-        self._bell = bell
+        self._bell: Bell | None = None
         self._rung = False
         self._want = Want(0)
         self._slots: dict[int, WorkerProcess] = {}
@@ -67,8 +66,8 @@ class LocalEngine:
         """Start the workers, all at once."""
         self._want = want
         self._selector = selectors.DefaultSelector()
-        if self._bell is not None:
-            self._selector.register(self._bell, selectors.EVENT_READ, BELL)
+        self._bell = Bell()
+        self._selector.register(self._bell, selectors.EVENT_READ, BELL)
         for _ in range(self._count):
             self._start()
 
@@ -117,9 +116,14 @@ class LocalEngine:
         events, self._events = self._events, []
         return events
 
+    def wake(self) -> None:
+        """Have ``wait`` return soon."""
+        if self._bell is not None:
+            self._bell.ring()
+
     def close(self) -> None:
         """Kill and bury all workers."""
-        if self._selector is None:
+        if self._selector is None or self._bell is None:
             return
         for worker in self._slots.values():
             worker.kill()
@@ -130,6 +134,7 @@ class LocalEngine:
         self._memory.close()
         self._selector.close()
         self._selector = None
+        self._bell.close()
         self._events.clear()
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -166,7 +171,9 @@ class LocalEngine:
         timeout = longest if timeout is None else min(timeout, longest)
         ready = {key.data for key, _ in self._selector.select(max(0.0, timeout))}
         self._rung = BELL in ready
-        ready.discard(BELL)
+        if self._rung and self._bell is not None:
+            self._bell.quiet()
+            ready.discard(BELL)
         for slot in sorted(self._slots if blind and not ready else ready):
             worker = self._slots[slot]
             worker.flush()

@@ -69,7 +69,7 @@ EngineEvent = SlotUp | SlotDown | Progress | Finished
 
 
 class Engine(Protocol):
-    """What every engine provides. Not thread-safe: one driver thread calls it."""
+    """What every engine provides. Not thread-safe but for ``wake``: one driver thread calls it."""
 
     name: str
     reach: Reach
@@ -93,6 +93,10 @@ class Engine(Protocol):
 
     def wait(self, timeout: float | None) -> list[EngineEvent]:
         """Block until something happened or ``timeout`` seconds are over (then empty). None: as long as it takes."""
+
+    def wake(self) -> None:
+        """Have the ``wait`` under way, or the next one, return soon, with nothing if nothing has happened. The only
+        method that other threads may call, and at any time."""
 
     def close(self) -> None:
         """Take all slots back; kill what is under way. No worker is left when it returns. Twice is harmless."""

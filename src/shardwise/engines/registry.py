@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shardwise.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from joblib.parallel import ParallelBackendBase
+
     from shardwise.engines.protocol import Engine, Reach
+
+    Place: TypeAlias = str | Engine | Executor | ParallelBackendBase
+    """What a person may give as an engine."""
 
 GROUP = "shardwise.engines"
 """Entry points of this group are engines of other packages: functions of the arguments in a URL."""
@@ -26,16 +34,17 @@ def parse_engine(url: str) -> tuple[str, str]:
     return name, arguments
 
 
-def make_engine(url: str | Engine) -> Engine:
-    """Make the engine that a URL names; it lends nothing before it is opened.
+def make_engine(url: Place) -> Engine:
+    """Make the engine that a URL names, or a pool is; it lends nothing before it is opened.
 
     Parameters
     ----------
-    url : str or Engine
+    url : str, Engine, Executor or ParallelBackendBase
         ``inline``, ``local``, ``local:4``; ``dask``, ``ray`` or ``spark`` (a cluster of their own on this machine);
-        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; or the name
-        of an engine that an installed package provides (entry point group ``shardwise.engines``: a function of the
-        text after the first colon). An engine is taken as it is.
+        ``dask://host:8786``, ``ray://host:10001``, ``ray://auto``, ``spark://host:7077``, ``spark+yarn``; ``joblib``
+        (the backend that is active), ``joblib:loky``; or the name of an engine that an installed package provides
+        (entry point group ``shardwise.engines``: a function of the text after the first colon). Of an executor or a
+        backend of joblib's slots are borrowed. An engine is taken as it is.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def make_engine(url: str | Engine) -> Engine:
     'local'
     """
     if not isinstance(url, str):
-        return url
+        return _lent_by(url)
     name, arguments = parse_engine(url)
     if name in _BUILT_IN:
         return _BUILT_IN[name](arguments)
@@ -61,12 +70,12 @@ def make_engine(url: str | Engine) -> Engine:
     return factory(arguments)
 
 
-def engine_label(engine: str | Engine) -> str:
+def engine_label(engine: Place) -> str:
     """The URL of an engine, or the name of one that a person made."""
-    return engine if isinstance(engine, str) else engine.name
+    return engine if isinstance(engine, str) else make_engine(engine).name
 
 
-def engine_reach(engine: str | Engine) -> Reach:
+def engine_reach(engine: Place) -> Reach:
     """How far the workers of an engine are; ``auto`` stays on this host.
 
     Examples
@@ -80,7 +89,7 @@ def engine_reach(engine: str | Engine) -> Reach:
     return reach
 
 
-def engine_room(engine: str | Engine) -> int | None:
+def engine_room(engine: Place) -> int | None:
     """How many slots a cluster could lend; None where it cannot be asked before it is opened, or does not answer."""
     ask = getattr(make_engine(engine), "room", None)
     try:
@@ -154,10 +163,35 @@ def _yarn(arguments: str) -> Engine:
     return SparkEngine("yarn")
 
 
+def _joblib(arguments: str) -> Engine:
+    from shardwise.engines.joblib_pool import JoblibEngine
+
+    return JoblibEngine(arguments or None)
+
+
+def _lent_by(found: Any) -> Engine:
+    """The engine that an object is, or that borrows from it. Who has a pool has imported what it is made of."""
+    if _is_a(found, "concurrent.futures", "Executor"):
+        from shardwise.engines.pool import PoolEngine
+
+        return PoolEngine(found)
+    if _is_a(found, "joblib.parallel", "ParallelBackendBase"):
+        from shardwise.engines.joblib_pool import JoblibEngine
+
+        return JoblibEngine(found)
+    engine: Engine = found
+    return engine
+
+
+def _is_a(found: Any, module: str, name: str) -> bool:
+    return module in sys.modules and isinstance(found, getattr(sys.modules[module], name))
+
+
 _BUILT_IN: dict[str, Callable[[str], Engine]] = {
     "inline": _inline,
     "local": _local,
     "dask": _dask,
+    "joblib": _joblib,
     "ray": _ray,
     "spark": _spark,
     "spark+yarn": _yarn,

@@ -220,6 +220,9 @@ class SimulatedEngine:
             self._now = max(self._now, end or 0.0)
         return heard
 
+    def wake(self) -> None:
+        """Nobody waits: time goes on only in ``wait``."""
+
     def close(self) -> None:
         """Take all slots back; nothing is told any more."""
         self._open = False

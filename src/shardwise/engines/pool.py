@@ -1,0 +1,163 @@
+"""Slots of a pool of Python's own: tasks of any ``concurrent.futures.Executor``, as long as the engine is open.
+
+The pool decides how many run at once, and where. An agent in each dials the driver (`channel`), so functions run in
+worker processes of ours whatever the pool is made of: threads, processes, or the ranks of an MPI program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+from shardwise.engines.channel import Door, Switchboard, lend
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.room import Room
+from shardwise.errors import EngineError
+
+STILLBORN = 3
+"""So many tasks in a row that fail before any slot was lent mean that none ever will be."""
+
+TURNS = 10
+"""Of the event loop, until calls that were being answered as the switchboard closed have been hung up on as well."""
+
+LOOPBACK = "127.0.0.1"
+
+ON_THIS_HOST = (ThreadPoolExecutor, ProcessPoolExecutor)
+"""Pools whose workers are nowhere else. Of others nobody knows."""
+
+
+class DialledEngine(LendingEngine):
+    """What pools have in common: their tasks dial the driver.
+
+    Parameters
+    ----------
+    near : bool
+        Whether the pool's workers are known to be on this host.
+    host, patience : str, float
+        As in `PoolEngine`.
+    """
+
+    def __init__(self, near: bool, host: str, patience: float) -> None:
+        super().__init__(patience)
+        self.reach = "host" if near and host == LOOPBACK else "network"
+        self._host = host
+        self._board = Switchboard(self._joined, self._heard, self._lost)
+        self._failed, self._lent = 0, 0  # tasks in a row that failed since so many slots had been lent
+
+    @abstractmethod
+    async def _occupy(self, door: Door) -> None:
+        """Hold seats in the pool until the engine is closed, or the pool breaks."""
+
+    def _lend(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        door = await self._board.open(self._host, self._host)
+        try:
+            while not self._closing.is_set():
+                await self._occupy(door)
+        finally:
+            self._board.close()
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+
+    def _in_vain(self) -> bool:
+        """Count another failure; whether there were too many without a slot."""
+        self._failed = self._failed + 1 if self._lent == self._next_slot else 1
+        self._lent = self._next_slot
+        return self._failed >= STILLBORN
+
+    def _refuse(self, error: BaseException) -> None:
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        fix = f"make another pool, whose workers can import shardwise and reach {self._host}; {GOES_ON}"
+        self._fail(EngineError(f"the {self.name} cannot lend slots: {reason}", fix))
+
+    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
+        for message in messages:
+            self._board.post(agent, message)
+
+
+class PoolEngine(DialledEngine):
+    """Lends slots that are tasks of a pool.
+
+    Parameters
+    ----------
+    pool : Executor or callable
+        An executor of yours, which stays open; or what makes one, given how many slots are wanted: that one is shut
+        down with the engine, and another one is made where it breaks.
+    host : str
+        Address of this machine that the pool's workers reach. Nobody but this machine does, unless you name one.
+    patience : float
+        Seconds until a pool that lends no slot is given up.
+
+    Examples
+    --------
+    >>> import shardwise as sw
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     done = sw.from_items([1, 2, 3]).map_items(hex).collect().run(engine=pool, workers=1, progress=False)
+    >>> done.to_list()
+    ['0x1', '0x2', '0x3']
+    """
+
+    name = "pool"
+
+    def __init__(
+        self,
+        pool: Executor | Callable[[int], Executor],
+        host: str = LOOPBACK,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        super().__init__(isinstance(pool, ON_THIS_HOST) or not isinstance(pool, Executor), host, patience)
+        self._pool = pool
+        self._seats: set[Future[None]] = set()
+
+    def room(self) -> Room | None:
+        """As many slots as the pool has workers, where it is one of Python's kind."""
+        workers = getattr(self._pool, "_max_workers", None)
+        return Room(workers, 1, workers) if isinstance(workers, int) else None
+
+    async def _occupy(self, door: Door) -> None:
+        pool = self._pool if isinstance(self._pool, Executor) else self._pool(self._slots)
+        broken = threading.Event()
+        try:
+            for _ in range(self._slots):
+                self._seat(pool, door, broken)
+            self._asked()
+            while not (broken.is_set() or await asyncio.to_thread(self._closing.wait, 1.0)):
+                pass
+        finally:
+            for seat in list(self._seats):
+                seat.cancel()
+            if self._closing.is_set():
+                self._board.close()  # who has only just begun ends as well
+            if pool is not self._pool:
+                await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+    def _seat(self, pool: Executor, door: Door, broken: threading.Event) -> None:
+        try:
+            seat = pool.submit(lend, door, self._terms)
+        except RuntimeError as error:  # it is broken, or was shut down
+            self._refuse(error)
+            return
+        self._seats.add(seat)
+        seat.add_done_callback(lambda seat: self._vacated(pool, door, broken, seat))
+
+    def _vacated(self, pool: Executor, door: Door, broken: threading.Event, seat: Future[None]) -> None:
+        """A seat has ended: its slot closed, or the pool failed it."""
+        self._seats.discard(seat)
+        if self._leaving or broken.is_set() or seat.cancelled():
+            return
+        error = seat.exception()
+        if error is not None and (self._in_vain() or (isinstance(error, BrokenExecutor) and pool is self._pool)):
+            self._refuse(error)
+        elif isinstance(error, BrokenExecutor):
+            broken.set()
+        else:
+            self._seat(pool, door, broken)
+
+    def _offer(self) -> str:
+        running = sum(seat.running() for seat in list(self._seats))
+        return f"of {len(self._seats)} tasks that hold a slot each {running} were begun"
