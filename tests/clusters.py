@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
-PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
+from processes import PATIENCE, kill_tree
+
 SLOTS = 4
 
 
@@ -65,16 +65,6 @@ class Cluster:
         for process in (*self.nodes, *self.heads):
             kill_tree(process.pid)
             process.wait()
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and all that it started, even in sessions of their own."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        first = psutil.Process(pid)
-        first.suspend()
-        for process in (*first.children(recursive=True), first):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
 
 
 def _die_with_us() -> None:
