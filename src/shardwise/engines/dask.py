@@ -14,7 +14,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from shardwise.engines.agent import POLL_SECONDS
 from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.errors import EngineError
@@ -64,7 +63,7 @@ class DaskEngine(LendingEngine):
             gone_since = 0.0
             while not self._closing.wait(1.0):
                 gone_since = 0.0 if client.status == "running" else gone_since or time.monotonic()
-                if gone_since and time.monotonic() - gone_since > POLL_SECONDS:
+                if gone_since and time.monotonic() - gone_since > self.waits.head:
                     raise EngineError(f"Dask's scheduler at {client.scheduler.address} is gone", GOES_ON)
             if client.status == "running":
                 client.unsubscribe_topic(topic)
@@ -121,7 +120,7 @@ class DaskEngine(LendingEngine):
 
     async def _fetch(self, agent: str, address: str) -> None:
         """Fetch an agent's mail until it is gone."""
-        talk = self._talks[agent] = Talk(agent, await self._reach(address))
+        talk = self._talks[agent] = Talk(agent, await self._reach(address), self.waits.silence)
         self._joined(agent)
         while not self._closing.is_set():
             for message in await talk.news():
@@ -132,7 +131,7 @@ class DaskEngine(LendingEngine):
 
         straight = self._client.rpc(address)
         try:
-            await asyncio.wait_for(straight.shardwise_talk(agent="", number=0, messages=[], seen=0), POLL_SECONDS)
+            await asyncio.wait_for(straight.shardwise_talk(agent="", number=0, messages=[], seen=0), self.waits.poll)
         except (OSError, TimeoutError):
             return ProxyRPC(self._client.scheduler, address)
         return straight

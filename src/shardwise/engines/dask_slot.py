@@ -6,19 +6,17 @@ import asyncio
 import contextlib
 from typing import Any
 
-from shardwise.engines.agent import POLL_SECONDS, REST_SECONDS, Agent, Terms, rests
+from shardwise.engines.agent import REST_SECONDS, Agent, Terms, rests
 from shardwise.errors import EngineError
-
-SILENCE_SECONDS = 3 * POLL_SECONDS
-"""A worker that answers nothing for so long is given up: the link to it may be cut."""
 
 
 class Talk:
     """The driver's side of one agent's mail, on the client's event loop."""
 
-    def __init__(self, agent: str, rpc: Any) -> None:
+    def __init__(self, agent: str, rpc: Any, silence: float) -> None:
         self._agent = agent
         self._rpc = rpc
+        self._silence = silence
         self._seen = 0
         self._rests = False
         self._next: tuple[int, list[bytes]] | None = None  # what wakes it from its rest
@@ -33,7 +31,7 @@ class Talk:
         self._rests = False
         if self._next is not None:
             (number, messages), self._next = self._next, None
-        answer = await asyncio.wait_for(self._call(number, messages, self._seen), SILENCE_SECONDS)
+        answer = await asyncio.wait_for(self._call(number, messages, self._seen), self._silence)
         if answer["last"] is None:
             raise EngineError("its task ended")
         self._seen = answer["last"]
@@ -101,7 +99,7 @@ async def talk(agent: str, number: int, messages: list[bytes], seen: int | None)
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     host.outbox.listen(seen, lambda: _wake(loop, arrived))
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived.wait(), POLL_SECONDS)
+        await asyncio.wait_for(arrived.wait(), host.poll_seconds)
     host.touch()
     last, news = host.outbox.after(seen)
     return {"last": last, "messages": news}

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shardwise.engines import mail
@@ -17,13 +17,11 @@ from shardwise.engines.children import module_path
 from shardwise.engines.handshake import Proof, refuse_if_different
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
 from shardwise.engines.sharing import Programs
+from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError, MissingExtra, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
-
-CLOSE_SECONDS = 15.0
-"""Agents are given this long to say that their workers have ended."""
 
 GOES_ON = "the same command finishes the run, on this engine once it is back, or on another one (--engine local)"
 
@@ -53,6 +51,7 @@ class LendingEngine(ABC):
     name: str
     library = ""  # that must be installed
     reach: Reach = "network"
+    waits = Waits()
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         self.patience = patience
@@ -114,10 +113,10 @@ class LendingEngine(ABC):
             fix = f'pip install "shardwise[{self.name}]", in the versions of the cluster'
             raise MissingExtra(f"the engine {self.name!r} needs {self.library}, which is not installed", fix)
         self._want = want
-        self._terms = Terms(want.threads, want.memory)
+        self._terms = Terms(want.threads, want.memory, self.waits.poll, self.waits.orphan)
         if want.root and self.reach == "network":
             self._proof = Proof(want.root)
-            self._terms = Terms(want.threads, want.memory, root=want.root, nonce=self._proof.nonce)
+            self._terms = replace(self._terms, root=want.root, nonce=self._proof.nonce)
         self._idle_since = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name=f"shardwise-{self.name}", daemon=True)
         self._keeper.start()
@@ -173,14 +172,14 @@ class LendingEngine(ABC):
         self._leaving = True
         for agent in list(self._places):
             self._mail(agent, mail.write("close"))
-        deadline = time.monotonic() + CLOSE_SECONDS
+        deadline = time.monotonic() + self.waits.close
         while self._places and (left := deadline - time.monotonic()) > 0:
             try:
                 self._hear_last(*self._news.get(timeout=left))
             except queue.Empty:
                 break
         self._closing.set()
-        self._keeper.join(CLOSE_SECONDS)
+        self._keeper.join(self.waits.close)
         self._keeper = None
         if self._proof is not None:
             self._proof.close()

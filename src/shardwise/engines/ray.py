@@ -19,9 +19,6 @@ from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_slot import Seat, loopback
 from shardwise.errors import EngineError
 
-HEAD_SECONDS = 10.0
-"""A head that takes no connection for so long is gone. (Ray itself would end this process, after 60 s.)"""
-
 
 class RayEngine(LendingEngine):
     """Lends slots of a Ray cluster.
@@ -175,7 +172,7 @@ class RayEngine(LendingEngine):
                 with contextlib.suppress(OSError):
                     socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
                     alive_at = now
-            yield looked_at - alive_at > HEAD_SECONDS
+            yield looked_at - alive_at > self.waits.head
 
     def _offer(self) -> str:
         if self._ray is None:

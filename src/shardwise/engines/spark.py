@@ -50,7 +50,6 @@ class SparkEngine(LendingEngine):
         super().__init__(patience)
         self.reach = "host" if cluster == "local" else "network"
         self._cluster = cluster
-        self._board = Switchboard(self._joined, self._heard, self._lost)
         self._context: SparkContext | None = None
 
     def _lend(self) -> None:
@@ -59,6 +58,7 @@ class SparkEngine(LendingEngine):
 
     async def _serve(self, context: SparkContext) -> None:
         settings = context.getConf()
+        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
         host = settings.get("spark.driver.host") or "127.0.0.1"
         door = await self._board.open(settings.get("spark.driver.bindAddress") or host, host)
         group = f"shardwise-{uuid.uuid4().hex}"
