@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Cluster:
     heads: list[subprocess.Popen[bytes]] = field(default_factory=list)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     client: str = ""  # a second way to it
+    held: Callable[[], int] = lambda: 0  # asks it how many slots (threads, CPUs, cores) others than this process hold
 
     def start(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         log = open(self.directory / f"{len(self.heads) + len(self.nodes)}.log", "wb")  # noqa: SIM115
@@ -98,9 +100,17 @@ def dask_cluster(nodes: int = 2) -> Iterator[Cluster]:
             for _ in range(nodes):
                 add_dask_node(cluster, address)
             cluster.url = "dask:" + address.removeprefix("tcp:")
+            cluster.held = lambda: _held_by_dask(address)
             yield cluster
         finally:
             cluster.kill()
+
+
+def _held_by_dask(address: str) -> int:
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        return sum(map(len, client.processing().values()))
 
 
 def add_dask_node(cluster: Cluster, address: str, *more: str) -> subprocess.Popen[bytes]:
@@ -145,6 +155,7 @@ def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
             import ray
 
             ray.init("auto", log_to_driver=False)
+            cluster.held = lambda: int(ray.cluster_resources()["CPU"] - ray.available_resources().get("CPU", 0))
             yield cluster
         finally:
             if "ray" in sys.modules:
@@ -171,10 +182,10 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
     with _directory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("PYSPARK_PYTHON", sys.executable)
-        port = free_port()
+        port, page = free_port(), free_port()
         cluster = Cluster(f"spark://127.0.0.1:{port}", directory)
         try:
-            master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--webui-port", "0"]
+            master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--webui-port", str(page)]
             cluster.heads.append(_spark(cluster, *master, "--port", str(port)))
             cluster.until(lambda: _listens(port))
             for _ in range(nodes):
@@ -188,12 +199,19 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 context = SparkContext(conf=settings.set("spark.log.level", "OFF").set("spark.executor.memory", "512m"))
+            cluster.held = lambda: _held_by_spark(page)
             try:
                 yield cluster
             finally:
                 context.stop()
         finally:
             cluster.kill()
+
+
+def _held_by_spark(page: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=PATIENCE) as answer:
+        apps = json.load(answer)["activeapps"]
+    return sum(app["cores"] for app in apps if app["name"] != "tests")
 
 
 def add_spark_node(cluster: Cluster, port: int) -> subprocess.Popen[bytes]:
