@@ -20,6 +20,7 @@ import cloudpickle
 import pytest
 
 import shardwise as sw
+from clusters import Clusters, skip_where_missing
 from processes import PATIENCE, gone
 from servers.proxy import Proxy
 from shardwise.engines.channel import Door, Switchboard
@@ -202,3 +203,38 @@ def test_a_link_that_stays_stalled_ends_the_job_with_what_to_do(meddler: Meddler
     again = squares("inline", meddler.item(20), tmp_path)
     assert again.to_list() == [n * n for n in range(40)]
     assert again.run.resumed_tasks
+
+
+@pytest.mark.parametrize("how", ["cut", "stall", "slow"])
+def test_a_link_to_a_scheduler_of_dask_that_fails(
+    how: str, clusters: Clusters, meddler: Meddler, tmp_path: Path
+) -> None:
+    skip_where_missing("dask")
+    from shardwise.engines.dask import DaskEngine
+
+    port = int(clusters.url("dask-cluster").rpartition(":")[2])
+    proxy = Proxy(("127.0.0.1", port))
+    engine = DaskEngine(f"tcp://127.0.0.1:{proxy.port}")
+    engine.waits = SHORT  # type: ignore[misc]
+    try:
+        meddler.meddle({"cut": proxy.cut, "stall": proxy.stall, "slow": lambda: proxy.slow(0.2)}[how])
+        result = squares(engine, meddler.item(20), tmp_path)
+    finally:
+        proxy.close()
+    assert result.to_list() == [n * n for n in range(40)]
+
+
+def test_a_scheduler_of_dask_that_cannot_be_reached_any_more_is_told(
+    clusters: Clusters, meddler: Meddler, tmp_path: Path
+) -> None:
+    skip_where_missing("dask")
+    from shardwise.engines.dask import DaskEngine
+
+    proxy = Proxy(("127.0.0.1", int(clusters.url("dask-cluster").rpartition(":")[2])))
+    engine = DaskEngine(f"tcp://127.0.0.1:{proxy.port}")
+    engine.waits = SHORT  # type: ignore[misc]
+    meddler.meddle(proxy.close, goes_on=False)
+    with pytest.raises(EngineError, match=r"Dask's scheduler at .* is gone") as refused:
+        squares(engine, meddler.item(20), tmp_path)
+    assert refused.value.fix == GOES_ON
+    assert clusters.started("dask").held() == 0

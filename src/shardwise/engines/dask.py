@@ -14,6 +14,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from shardwise.engines.dask_cluster import connect
 from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.errors import EngineError
@@ -49,12 +50,13 @@ class DaskEngine(LendingEngine):
         self._cluster = cluster
         self._resources = resources
         self._seats: dict[str, distributed.Future] = {}
+        self._forgotten: list[str] = []  # seats that the scheduler dropped when the link to it was cut
         self._talks: dict[str, Talk] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
         with contextlib.ExitStack() as ours:
-            self._client = client = self._connect(ours)
+            self._client = client = connect(self._cluster, self._want.slots, self.patience, ours)
             topic = f"shardwise-{uuid.uuid4().hex}"
             client.subscribe_topic(topic, self._welcome)
             for _ in range(self._want.slots):
@@ -65,32 +67,14 @@ class DaskEngine(LendingEngine):
                 gone_since = 0.0 if client.status == "running" else gone_since or time.monotonic()
                 if gone_since and time.monotonic() - gone_since > self.waits.head:
                     raise EngineError(f"Dask's scheduler at {client.scheduler.address} is gone", GOES_ON)
+                if self._forgotten and not gone_since:
+                    client.subscribe_topic(topic, self._welcome)
+                    while self._forgotten:
+                        self._forgotten.pop()
+                        self._seat(topic)
             if client.status == "running":
                 client.unsubscribe_topic(topic)
                 client.cancel(list(self._seats.values()))
-
-    def _connect(self, ours: contextlib.ExitStack) -> distributed.Client:
-        import distributed
-
-        if isinstance(self._cluster, distributed.Client):
-            return self._cluster
-        where: Any = self._cluster
-        if where is None:
-            where = ours.enter_context(
-                distributed.LocalCluster(
-                    1,
-                    self._want.slots,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",  # None would take port 8787
-                    worker_dashboard_address="127.0.0.1:0",
-                    memory_limit=None,
-                    silence_logs=50,
-                )
-            )
-        try:
-            return ours.enter_context(distributed.Client(where, set_as_default=False, timeout=self.patience))
-        except OSError as error:
-            raise EngineError(f"no Dask scheduler answers at {where}: {error}", "see that it runs there") from error
 
     def _seat(self, topic: str) -> None:
         key = f"shardwise-slot-{uuid.uuid4().hex}"
@@ -102,7 +86,10 @@ class DaskEngine(LendingEngine):
     def _vacated(self, topic: str, seat: distributed.Future) -> None:
         """A seat has ended: its slot closed, or Dask has given up placing it."""
         self._seats.pop(seat.key, None)
-        if self._leaving or self._client.status != "running":
+        if self._leaving:
+            return
+        if seat.status in ("cancelled", "lost") or self._client.status != "running":
+            self._forgotten.append(seat.key)
             return
         error = seat.exception() if seat.status == "error" else None
         if error is None or type(error).__name__ == "KilledWorker":

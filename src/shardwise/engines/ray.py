@@ -8,15 +8,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
-import socket
 import threading
-import time
-from collections.abc import Iterator
 from typing import Any
 
 from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
-from shardwise.engines.ray_slot import Seat, loopback
+from shardwise.engines.ray_cluster import connected, head_is_gone
+from shardwise.engines.ray_slot import Seat
 from shardwise.errors import EngineError
 
 
@@ -54,39 +52,21 @@ class RayEngine(LendingEngine):
     def _lend(self) -> None:
         import ray
 
-        with self._connected(ray):
+        with connected(ray, self._address, self._want.slots):
             self._ray = ray
             for _ in range(self._want.slots):
                 self._seat()
             self._asked()
-            heads = self._head_is_gone()
+            gone = head_is_gone(ray, self.waits.head)
             try:
                 while not self._closing.is_set():
                     self._wake_the_resting()
                     with contextlib.suppress(queue.Empty):
                         self._take(*self._answers.get(timeout=REST_SECONDS))
-                    if next(heads):
+                    if next(gone):
                         raise EngineError("Ray's head is gone", GOES_ON)
             finally:
                 self._give_back()
-
-    @contextlib.contextmanager
-    def _connected(self, ray: Any) -> Iterator[None]:
-        if ray.is_initialized():
-            yield
-            return
-        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-        if self._address == "local":
-            options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        try:
-            with loopback(self._address == "local"):
-                ray.init(self._address, **options)
-        except (OSError, RuntimeError) as error:
-            raise EngineError(f"no Ray answers at {self._address}: {error}", "see that it runs there") from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
 
     def _seat(self) -> None:
         more = dict(self._resources)
@@ -158,21 +138,6 @@ class RayEngine(LendingEngine):
         with contextlib.suppress(Exception):
             for actor in self._seats:
                 self._ray.kill(actor)
-
-    def _head_is_gone(self) -> Iterator[bool]:
-        """Each time it is asked: whether the head has taken no connection for a while."""
-        if self._ray.util.client.ray.is_connected():
-            while True:
-                yield False  # a client's own connection says so
-        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
-        alive_at = looked_at = time.monotonic()
-        while True:
-            if (now := time.monotonic()) - looked_at > 2.0:
-                looked_at = now
-                with contextlib.suppress(OSError):
-                    socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
-                    alive_at = now
-            yield looked_at - alive_at > self.waits.head
 
     def _offer(self) -> str:
         if self._ray is None:

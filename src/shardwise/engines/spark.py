@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.agent import Terms
 from shardwise.engines.channel import Door, Switchboard, lend
-from shardwise.engines.children import module_path
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.spark_context import connected, reason
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class SparkEngine(LendingEngine):
         self._context: SparkContext | None = None
 
     def _lend(self) -> None:
-        with self._connected() as self._context:
+        with connected(self._cluster, self._want.slots) as self._context:
             asyncio.run(self._serve(self._context))
 
     async def _serve(self, context: SparkContext) -> None:
@@ -94,42 +92,8 @@ class SparkEngine(LendingEngine):
                 if self._leaving:
                     return
                 if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
-                    self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"mend that; {GOES_ON}"))
+                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"mend that; {GOES_ON}"))
                     return
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[SparkContext]:
-        from pyspark import SparkContext
-
-        if not isinstance(self._cluster, str):
-            yield self._cluster.sparkContext
-            return
-        if SparkContext._active_spark_context is not None:
-            yield SparkContext.getOrCreate()
-            return
-        context = self._start(self._cluster)
-        try:
-            yield context
-        finally:
-            context.stop()
-
-    def _start(self, master: str) -> SparkContext:
-        from pyspark import SparkConf, SparkContext
-
-        settings = SparkConf().setAppName("shardwise").set("spark.cores.max", str(self._want.slots))
-        settings.setIfMissing("spark.ui.enabled", "false").setIfMissing("spark.log.level", "ERROR")
-        settings.setIfMissing("spark.ui.showConsoleProgress", "false")
-        if master == "local":
-            master = f"local[{self._want.slots}]"
-            settings.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
-            settings.set("spark.executorEnv.PYTHONPATH", os.pathsep.join(module_path()))
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        try:
-            return SparkContext(conf=settings.setMaster(master))
-        except Exception as error:
-            fix = "see that it runs there, and that Java 17 or later is here (java -version)"
-            raise EngineError(f"no Spark answers at {master}: {_reason(error)}", fix) from error
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
         for message in messages:
@@ -141,12 +105,6 @@ class SparkEngine(LendingEngine):
         memory = self._context.getConf().get("spark.executor.memory", "1g")
         executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver's own counts, too
         return f"its master {self._context.master} gave {executors} executors of {memory}"
-
-
-def _reason(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line or "Exception" in line]
-    return f"{type(error).__name__}: {(telling or lines or ['no reason given'])[-1][:500]}"
 
 
 def serve(door: Door, terms: Terms, _: Iterable[Any]) -> None:
