@@ -134,8 +134,8 @@ main()
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
-    """A head and nodes of two CPUs each. This process is connected to it as long as it lives."""
+def ray_cluster(nodes: int = 1, joins: bool = True) -> Iterator[Cluster]:
+    """A head and nodes of two CPUs each. This process ``joins`` it as long as it lives: Ray ends it with its head."""
     with _directory() as directory, pytest.MonkeyPatch.context() as patch:
         # Without "clusters" Ray binds to loopback only.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -152,6 +152,9 @@ def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
             cluster.until(lambda: cluster.log().count("Ray runtime started") > nodes)
             patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
             cluster.client = f"ray://127.0.0.1:{client[1]}"
+            if not joins:
+                yield cluster
+                return
             import ray
 
             ray.init("auto", log_to_driver=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clusters import CLUSTERS, Cluster, skip_where_missing
+from clusters import CLUSTERS, Cluster, dask_cluster, ray_cluster, skip_where_missing
 from faults.place import BATCH, ROWS, Place, await_that, make_data
 from processes import PATIENCE, gone, kill_tree
 
@@ -33,12 +33,8 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=ENGINES)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    yield from start(request.param)
-
-
-def start(name: str) -> Iterator[Cluster]:
-    skip_where_missing(name)
-    with CLUSTERS[name]() as started:
+    skip_where_missing(request.param)
+    with CLUSTERS[request.param]() as started:
         yield started
 
 
@@ -147,13 +143,15 @@ def test_a_stopped_host_of_a_slot_is_given_up(cluster: Cluster, data: Path, tmp_
 @pytest.mark.parametrize("name", ["dask", "ray"])
 def test_a_dead_head_is_told_and_another_engine_finishes(name: str, data: Path, tmp_path: Path) -> None:
     place = Place(tmp_path / "run", "aggregate", data)
-    for cluster in start(name):
+    skip_where_missing(name)
+    with dask_cluster() if name == "dask" else ray_cluster(joins=False) as cluster:
         with at_work(place, cluster) as driver:
             (head,) = cluster.heads
             kill_tree(head.pid)
             out, err = said(driver)
         assert not out
         assert "EngineError" in err, err
+        assert "is gone" in err, err
         assert "the same command finishes the run" in err, err
         assert all(gone(pid) for pid in place.pids()), "a worker outlived its cluster"
     committed, before = place.committed(), place.seen()

@@ -179,7 +179,7 @@ class LendingEngine(ABC):
             except queue.Empty:
                 break
         self._closing.set()
-        self._keeper.join(self.waits.close)
+        self._keeper.join(max(1.0, deadline - time.monotonic()))
         self._keeper = None
         if self._proof is not None:
             self._proof.close()

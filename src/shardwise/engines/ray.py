@@ -12,8 +12,8 @@ import threading
 from typing import Any
 
 from shardwise.engines.agent import REST_SECONDS, rests
-from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
-from shardwise.engines.ray_cluster import connected, head_is_gone
+from shardwise.engines.lending import PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.ray_cluster import connected, watch_head
 from shardwise.engines.ray_slot import Seat
 from shardwise.errors import EngineError
 
@@ -54,17 +54,16 @@ class RayEngine(LendingEngine):
 
         with connected(ray, self._address, self._want.slots):
             self._ray = ray
+            about_head = (ray, self.waits.head, self._closing, self._fail)
+            threading.Thread(target=watch_head, args=about_head, name="shardwise-head", daemon=True).start()
             for _ in range(self._want.slots):
                 self._seat()
             self._asked()
-            gone = head_is_gone(ray, self.waits.head)
             try:
                 while not self._closing.is_set():
                     self._wake_the_resting()
                     with contextlib.suppress(queue.Empty):
                         self._take(*self._answers.get(timeout=REST_SECONDS))
-                    if next(gone):
-                        raise EngineError("Ray's head is gone", GOES_ON)
             finally:
                 self._give_back()
 

@@ -1,15 +1,17 @@
-"""Which Ray this process is connected to: one of this machine, that keeps to loopback, or another; and whether its head
-is still there."""
+"""Which Ray this process is connected to: one of this machine, that keeps to loopback, or another; and its head."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from shardwise.engines.lending import GOES_ON
 from shardwise.errors import EngineError
 
 LOOK_SECONDS = 2.0
@@ -53,24 +55,45 @@ def connected(ray: Any, address: str, slots: int) -> Iterator[None]:
             ray.init(address, **options)
     except (OSError, RuntimeError) as error:
         raise EngineError(f"no Ray answers at {address}: {error}", "see that it runs there") from error
+    with silence():
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep off stdout, which is for results, what Ray tells of nodes and actors that died: slots tell it, too.
+
+    And let an error that nobody catches be told by whoever told it before Ray was imported: Ray tells the head first,
+    and waits for it even where that is what is gone.
+    """
+    from ray._private import worker
+
+    if sys.excepthook is worker.custom_excepthook:
+        sys.excepthook = worker.normal_excepthook
+    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False
     try:
         yield
     finally:
-        ray.shutdown()
+        worker._worker_logs_enabled = before
 
 
-def head_is_gone(ray: Any, seconds: float) -> Iterator[bool]:
-    """Each time it is asked: whether the head has taken no connection for so long. (Ray itself would end this process,
-    after 60 s.)"""
+def watch_head(ray: Any, seconds: float, ended: threading.Event, fail: Callable[[BaseException], None]) -> None:
+    """Until the end, see whether the head takes connections. It ``fail``s where that has taken none for so long.
+
+    A thread of its own does this: without its head Ray answers nothing, not even to who wants another actor, and after
+    60 s it ends this process.
+    """
     if ray.util.client.ray.is_connected():
-        while True:
-            yield False  # a client's own connection says so
+        return  # a client's own connection says so
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    alive_at = looked_at = time.monotonic()
-    while True:
-        if (now := time.monotonic()) - looked_at > LOOK_SECONDS:
-            looked_at = now
-            with contextlib.suppress(OSError):
-                socket.create_connection((host.strip("[]"), int(port)), LOOK_SECONDS).close()
-                alive_at = now
-        yield looked_at - alive_at > seconds
+    alive_at = time.monotonic()
+    while not ended.wait(LOOK_SECONDS):
+        with contextlib.suppress(OSError):
+            socket.create_connection((host.strip("[]"), int(port)), LOOK_SECONDS).close()
+            alive_at = time.monotonic()
+        if time.monotonic() - alive_at > seconds:
+            fail(EngineError(f"Ray's head at {host}:{port} is gone", GOES_ON))
+            return

@@ -20,7 +20,7 @@ class Waits:
     head : float
         A scheduler, head or master that does not answer for so long is gone.
     close : float
-        Agents are given this long to say that their workers have ended.
+        Agents are given this long to say that their workers have ended, and the cluster to take its slots back.
     """
 
     poll: float = 5.0
