@@ -178,8 +178,8 @@ def _ray_node(cluster: Cluster, options: list[str], clusters: str = "0") -> subp
 
 
 @contextlib.contextmanager
-def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
-    """A standalone master and workers of four cores each. This process keeps a context there as long as it lives."""
+def spark_cluster(nodes: int = 2, joins: bool = True) -> Iterator[Cluster]:
+    """A standalone master and workers of four cores. This process ``joins`` it, by a context as long as it lives."""
     from pyspark import SparkConf, SparkContext
 
     with _directory() as directory, pytest.MonkeyPatch.context() as patch:
@@ -194,6 +194,10 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
             for _ in range(nodes):
                 add_spark_node(cluster, port)
             cluster.until(lambda: cluster.log().count("Registering worker") >= nodes)
+            cluster.held = lambda: _held_by_spark(page)
+            if not joins:
+                yield cluster
+                return
             settings = SparkConf().setMaster(cluster.url).setAppName("tests").set("spark.cores.max", str(SLOTS))
             for name in ("spark.driver.host", "spark.driver.bindAddress"):
                 settings.set(name, "127.0.0.1")
@@ -202,7 +206,6 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 context = SparkContext(conf=settings.set("spark.log.level", "OFF").set("spark.executor.memory", "512m"))
-            cluster.held = lambda: _held_by_spark(page)
             try:
                 yield cluster
             finally:

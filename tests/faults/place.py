@@ -76,7 +76,7 @@ class Place:
 
     def finish(self, **options: str) -> tuple[str, int, int]:
         """Carry the job out; digest of the answer, tasks, and how many of those were committed before."""
-        out, err = self.start(**options).communicate(timeout=120)
+        out, err = self.start(**options).communicate(timeout=120 + PATIENCE)
         assert out, err
         digest, tasks, resumed = out.split()
         return digest, int(tasks), int(resumed)

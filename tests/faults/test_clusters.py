@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clusters import CLUSTERS, Cluster, dask_cluster, ray_cluster, skip_where_missing
+from clusters import CLUSTERS, Cluster, dask_cluster, ray_cluster, skip_where_missing, spark_cluster
 from faults.place import BATCH, ROWS, Place, await_that, make_data
 from processes import PATIENCE, gone, kill_tree
 
@@ -60,6 +60,14 @@ def said(driver: subprocess.Popen[str]) -> tuple[str, str]:
         raise AssertionError(f"the driver hangs:\n{driver.communicate()[1]}") from None
 
 
+def command(process: psutil.Process) -> str:
+    """How a process was started; nothing of one that has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
 def whole(tmp_path: Path, data: Path, kind: str = "aggregate") -> str:
     return Place(tmp_path / "whole", kind, data, "inline").finish()[0]
 
@@ -70,7 +78,7 @@ def agents(place: Place) -> list[psutil.Process]:
     for pid in place.pids():
         with contextlib.suppress(psutil.NoSuchProcess):
             process: psutil.Process | None = psutil.Process(pid)
-            while process is not None and (process.pid in place.pids() or "fork_server" in " ".join(process.cmdline())):
+            while process is not None and (process.pid in place.pids() or "fork_server" in command(process)):
                 process = process.parent()
             if process is not None:
                 found[process.pid] = process
@@ -103,7 +111,7 @@ def kill_the_executors(place: Place, cluster: Cluster) -> None:
         child
         for node in cluster.nodes
         for child in psutil.Process(node.pid).children(recursive=True)
-        if "CoarseGrainedExecutorBackend" in " ".join(child.cmdline())
+        if "CoarseGrainedExecutorBackend" in command(child)
     ]
     for process in executors or agents(place):
         process.kill()
@@ -159,6 +167,25 @@ def test_a_dead_head_is_told_and_another_engine_finishes(name: str, data: Path, 
     assert digest == whole(tmp_path, data)
     assert resumed
     assert not committed & set(place.seen() - before), "committed batches ran again"
+
+
+def test_a_job_outlives_the_master_of_spark_and_a_new_one_is_told(data: Path, tmp_path: Path) -> None:
+    """Its executors need no master until one of them is lost."""
+    skip_where_missing("spark")
+    place = Place(tmp_path / "run", "aggregate", data)
+    with spark_cluster(joins=False) as cluster:
+        with at_work(place, cluster) as driver:
+            (head,) = cluster.heads
+            kill_tree(head.pid)
+        out, err = said(driver)
+        assert out, err
+        assert out.split()[0] == whole(tmp_path, data)
+        assert not place.committed_twice()
+        late = Place(tmp_path / "late", "aggregate", data).start(engine=cluster.url, workers="1")
+        out, err = said(late)
+    assert not out
+    assert "EngineError" in err, err
+    assert "no Spark has answered at spark://" in err, err
 
 
 def test_a_killed_driver_holds_no_slot(cluster: Cluster, data: Path, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class SparkEngine(LendingEngine):
 
     def _offer(self) -> str:
         if self._context is None:
-            return "no Spark has answered"
+            return f"no Spark has answered at {self._cluster}"
         memory = self._context.getConf().get("spark.executor.memory", "1g")
         executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver's own counts, too
         return f"its master {self._context.master} gave {executors} executors of {memory}"
