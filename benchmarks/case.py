@@ -22,8 +22,10 @@ NAMES = (
     "tiny_tasks",
     "describe_csv",
     "json_files",
+    "cluster_mean",
+    "cluster_tasks",
 )
-"""Cases, in the order of the letters (a) to (g)."""
+"""Cases, in the order of the letters (a) to (i)."""
 
 
 class Clock:
@@ -152,7 +154,39 @@ class Memory:
         return measured <= self.at_most
 
 
-Target = Ratio | Rate | Memory
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """A target: beyond ``ideal`` seconds, the job takes at most so many milliseconds a task; or, where a peer is named,
+    no more than that one's."""
+
+    ours: str
+    tasks: int
+    ideal: float
+    at_most: float = 0.0
+    peer: str = ""
+
+    def words(self) -> str:
+        """The target."""
+        if self.peer:
+            return f"overhead of {self.ours} at most 1 x that of {self.peer}"
+        return f"overhead of {self.ours} at most {self.at_most:g} ms a task"
+
+    def measured(self, figures: dict[str, tuple[float, float, int]]) -> float | None:
+        """Milliseconds a task; the share of the peer's, where one is named."""
+        if self.ours not in figures or (self.peer and self.peer not in figures):
+            return None
+        ours = self._milliseconds(figures[self.ours][1])
+        return ours / self._milliseconds(figures[self.peer][1]) if self.peer else ours
+
+    def _milliseconds(self, seconds: float) -> float:
+        return max(1e-3, 1000 * (seconds - self.ideal) / self.tasks)
+
+    def holds(self, measured: float) -> bool:
+        """Whether it is met."""
+        return measured <= (1.0 if self.peer else self.at_most)
+
+
+Target = Ratio | Rate | Memory | Overhead
 
 
 @dataclass(slots=True)
@@ -171,6 +205,8 @@ class Case:
         Relative difference of floats that is rounding.
     targets : tuple
         What is to be reached.
+    data : str
+        Another case, whose data it uses.
     """
 
     title: str
@@ -179,6 +215,7 @@ class Case:
     tolerance: float = 1e-9
     targets: tuple[Target, ...] = ()
     peers: dict[str, Peer] = field(default_factory=dict)
+    data: str = ""
 
     def peer(self, name: str, how: str, *needs: str, rounds: int | None = None) -> Callable[[Work], Work]:
         """Register a function as a peer."""

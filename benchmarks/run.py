@@ -92,6 +92,7 @@ def _check(case: Case, name: str, once: Once, answers: dict[str, object]) -> Non
 
 def _data(name: str, case: Case, scale: float, data: Path) -> Path:
     """The case's data, made the first time."""
+    name = case.data or name
     directory, made = data / f"{name}-{scale:g}", data / f"{name}-{scale:g}.made"
     if not made.exists():
         shutil.rmtree(directory, ignore_errors=True)

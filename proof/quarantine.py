@@ -41,7 +41,7 @@ CASES = (
     Case("raise", "exception", 100),
     Case("segfault", "crash", 100),
     Case("memory", "memory", 100),
-    Case("hang", "timeout", 20, 50_000, 2.0),
+    Case("hang", "timeout", 100, 10_000, 2.0),
 )
 
 

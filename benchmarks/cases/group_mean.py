@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.case import Case, Clock, Ratio
-from benchmarks.cores import usable
+from benchmarks.clusters import dask_client, ray_started, spark_session
 
 ROWS, FILES, CATEGORIES = 40_000_000, 16, 1000
 
@@ -45,7 +45,8 @@ CASE = Case(
 )
 
 
-def _sorted(pairs: Any) -> list[list[float]]:
+def sorted_pairs(pairs: Any) -> list[list[float]]:
+    """As answers are compared."""
     return sorted([int(key), float(mean)] for key, mean in pairs)
 
 
@@ -56,7 +57,7 @@ def shardwise(data: Path, clock: Clock) -> Any:
     with clock:
         job = sw.read_parquet(f"{data}/*.parquet").group_by("category").aggregate(mean=sw.mean("value"))
         rows = job.run(restart=True).to_pylist()
-    return _sorted((row["category"], row["mean"]) for row in rows)
+    return sorted_pairs((row["category"], row["mean"]) for row in rows)
 
 
 @CASE.peer("DuckDB", "`SELECT category, avg(value) FROM read_parquet(glob) GROUP BY category`", "duckdb")
@@ -66,7 +67,7 @@ def duckdb(data: Path, clock: Clock) -> Any:
     with clock:
         query = f"SELECT category, avg(value) FROM read_parquet('{data}/*.parquet') GROUP BY category"
         rows = duckdb.execute(query).fetchall()
-    return _sorted(rows)
+    return sorted_pairs(rows)
 
 
 @CASE.peer("Polars", "`scan_parquet(glob).group_by(...).agg(...).collect(engine='streaming')`, its advice", "polars")
@@ -76,14 +77,29 @@ def polars(data: Path, clock: Clock) -> Any:
     with clock:
         lazy = pl.scan_parquet(f"{data}/*.parquet").group_by("category").agg(pl.col("value").mean())
         rows = lazy.collect(engine="streaming").rows()
-    return _sorted(rows)
+    return sorted_pairs(rows)
 
 
-def _dask(data: Path) -> list[list[float]]:
+def dask_mean(data: Path) -> list[list[float]]:
+    """With Dask's default scheduler, or the client there is."""
     import dask.dataframe as dd
 
     frame = dd.read_parquet(str(data), columns=["category", "value"], filesystem="arrow")
-    return _sorted(frame.groupby("category")["value"].mean().compute().items())
+    return sorted_pairs(frame.groupby("category")["value"].mean().compute().items())
+
+
+def spark_mean(session: Any, data: Path) -> list[list[float]]:
+    """With Spark's DataFrame."""
+    frame = session.read.parquet(str(data / "*.parquet"))
+    return sorted_pairs(tuple(row) for row in frame.groupBy("category").avg("value").collect())
+
+
+def ray_mean(ray: Any, data: Path) -> list[list[float]]:
+    """With Ray Data."""
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    dataset = ray.data.read_parquet(str(data), columns=["category", "value"], file_extensions=["parquet"])
+    rows = dataset.groupby("category").mean("value").take_all()
+    return sorted_pairs((row["category"], row["mean(value)"]) for row in rows)
 
 
 @CASE.peer(
@@ -97,47 +113,22 @@ def dask_threads(data: Path, clock: Clock) -> Any:
     import dask.dataframe  # noqa: F401
 
     with clock:
-        return _dask(data)
+        return dask_mean(data)
 
 
 @CASE.peer("Dask, cluster", "the same on a `LocalCluster`, a process a core; its start-up is left out", "distributed")
 def dask_cluster(data: Path, clock: Clock) -> Any:
-    from distributed import Client, LocalCluster
-
-    options = {"n_workers": usable(), "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
-    with LocalCluster(**options) as cluster, Client(cluster), clock:
-        return _dask(data)
+    with dask_client(), clock:
+        return dask_mean(data)
 
 
 @CASE.peer("PySpark", "`local[cores]`, DataFrame API, start-up of the session left out", "pyspark", rounds=3)
 def pyspark(data: Path, clock: Clock) -> Any:
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.master(f"local[{usable()}]").config("spark.driver.host", "127.0.0.1")
-    builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.ui.enabled", "false")
-    session = builder.config("spark.sql.shuffle.partitions", str(usable())).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    with clock:
-        frame = session.read.parquet(str(data / "*.parquet"))
-        rows = [tuple(row) for row in frame.groupBy("category").avg("value").collect()]
-    session.stop()
-    return _sorted(rows)
+    with spark_session() as session, clock:
+        return spark_mean(session, data)
 
 
 @CASE.peer("Ray Data", "`read_parquet(columns=...).groupby(...).mean(...)`, start-up of Ray left out", "ray", rounds=1)
 def ray_data(data: Path, clock: Clock) -> Any:
-    import ray
-
-    ray.init(
-        num_cpus=usable(),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    with clock:
-        dataset = ray.data.read_parquet(str(data), columns=["category", "value"], file_extensions=["parquet"])
-        rows = dataset.groupby("category").mean("value").take_all()
-    ray.shutdown()
-    return _sorted((row["category"], row["mean(value)"]) for row in rows)
+    with ray_started() as ray, clock:
+        return ray_mean(ray, data)

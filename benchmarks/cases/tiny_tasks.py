@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.case import Case, Clock, Rate, Ratio
+from benchmarks.clusters import dask_client, ray_started
 from benchmarks.cores import usable
 
 ITEMS = 10_000
@@ -128,32 +129,19 @@ def _squares(xs: list[int]) -> list[int]:
     rounds=3,
 )
 def dask(data: Path, clock: Clock) -> Any:
-    from distributed import Client, LocalCluster
-
     items = _items(data)
-    options = {"n_workers": usable(), "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
-    with LocalCluster(**options) as cluster, Client(cluster) as client:
-        with clock:
-            results = client.gather(client.map(square, items))
-        return _digest(results)
+    with dask_client() as client, clock:
+        results = client.gather(client.map(square, items))
+    return _digest(results)
 
 
 def _ray(data: Path, clock: Clock, batch: int) -> Any:
-    import ray
-
     items = _items(data)
-    ray.init(
-        num_cpus=usable(),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        logging_level="ERROR",
-        log_to_driver=False,
-    )
-    remote = ray.remote(_squares)
-    with clock:
-        parts = ray.get([remote.remote(items[i : i + batch]) for i in range(0, len(items), batch)])
-        results = [x for part in parts for x in part]
-    ray.shutdown()
+    with ray_started() as ray:
+        remote = ray.remote(_squares)
+        with clock:
+            parts = ray.get([remote.remote(items[i : i + batch]) for i in range(0, len(items), batch)])
+            results = [x for part in parts for x in part]
     return _digest(results)
 
 

@@ -118,3 +118,16 @@ def test_other_things_are_no_arrays(thing: Any, words: str) -> None:
 def test_empty_things() -> None:
     assert from_frame(TABLE.slice(0, 0)).fragments[0].batches == 0
     assert list(from_array(np.zeros((0, 2))).read(0, 0)) == []
+
+
+@pytest.mark.parametrize(("shape", "rows"), [((300_000,), 100_000), ((200_000, 10), 50_000), ((10, 1_000_000), 1)])
+def test_batches_of_arrays_are_of_equal_length_and_fit_a_cache(shape: tuple[int, ...], rows: int) -> None:
+    source = from_array(np.zeros(shape))
+    assert source.batch_rows == rows
+    assert {len(batch.data) for batch in source.read(0, source.fragments[0].batches)} == {rows}
+
+
+def test_batches_of_arrays_are_as_long_as_one_says() -> None:
+    assert from_array(np.zeros((10, 1_000_000)), batch_rows=3).fragments[0].batches == 4
+    with pytest.raises(UsageError, match="batch_rows is 0"):
+        from_array(np.zeros(3), batch_rows=0)

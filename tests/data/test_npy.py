@@ -91,3 +91,10 @@ def test_truncated_and_changed_files_are_named(tmp_path: Path) -> None:
         list(source.read(0, 1))
     with pytest.raises(InputError, match=r"920 bytes, but shape \(100,\) of float64 needs 928"):
         read_npy(path)
+
+
+def test_batches_fit_a_cache_unless_one_says_otherwise(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((10, 1_000_000), np.float32))
+    source = read_npy(tmp_path / "a.npy")
+    assert (source.batch_rows, source.fragments[0].batches) == (1, 10)
+    assert read_npy(tmp_path / "a.npy", batch_rows=4).fragments[0].batches == 3

@@ -21,6 +21,7 @@ from shardwise.engines import handshake
 from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import EngineError, MissingExtra, UsageError
+from shardwise.plan.probe import probe_cluster
 
 ENGINES = ["dask", "ray", "spark"]
 
@@ -77,6 +78,36 @@ def test_a_run_goes_on_on_other_engines(clusters: Clusters, trips: str, tmp_path
     whole = run(clusters.url("spark-cluster"), shard_size="24kB")
     assert whole.to_arrow().equals(job(trips).run(engine="inline").to_arrow())
     assert whole.run.resumed_tasks
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_cluster_tells_what_it_has(name: str, clusters: Clusters, tmp_path: Path) -> None:
+    found = probe_cluster(clusters.url(f"{name}-cluster"), 2, str(tmp_path))
+    assert found.ready and found.room is not None
+    assert found.room.slots >= 4 and found.room.cpus >= 4 and found.room.memory > 0
+    assert sum(host.slots for host in found.hosts) == 2
+    assert all(host.versions == handshake.about_this_host()["versions"] for host in found.hosts)
+
+
+def test_a_cluster_that_can_be_asked_lends_all_that_it_has(clusters: Clusters, tmp_path: Path) -> None:
+    items = sw.from_items(list(range(100))).map_items(str).collect()
+    done = items.run(engine=clusters.url("dask-cluster"), run_dir=str(tmp_path / "run"))
+    assert done.run.workers == 4
+
+
+def test_slots_take_memory_where_workers_declare_it() -> None:
+    skip_where_missing("dask")
+    with dask_cluster(nodes=0) as cluster:
+        address = "tcp:" + cluster.url.removeprefix("dask:")
+        add_dask_node(cluster, address, "--resources", "MEMORY=3e9")
+        engine = make_engine(cluster.url)
+        try:
+            engine.open(Want(2, memory=2 * 10**9))
+            until(engine, SlotUp)
+            room = engine.room()  # type: ignore[attr-defined]
+            assert (room.slots, room.cpus) == (1, 2)
+        finally:
+            engine.close()
 
 
 @pytest.mark.parametrize("url", ["dask://10.0.0.1:8786", "ray://auto", "spark://10.0.0.1:7077", "spark+yarn"])

@@ -9,8 +9,9 @@ import pytest
 from shardwise.engines import registry
 from shardwise.engines.inline import InlineEngine
 from shardwise.engines.local import LocalEngine
-from shardwise.engines.registry import known_engines, make_engine, parse_engine
-from shardwise.errors import UsageError
+from shardwise.engines.registry import engine_room, known_engines, make_engine, parse_engine
+from shardwise.engines.room import Room
+from shardwise.errors import EngineError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,27 @@ def test_arguments_that_make_no_sense(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_engine(url)
     assert caught.value.fix
+
+
+class Asked:
+    """An engine that says what it has."""
+
+    name = "asked"
+
+    def __init__(self, slots: int | None) -> None:
+        self.slots = slots
+
+    def room(self) -> Room | None:
+        if self.slots is None:
+            raise EngineError("nobody answers")
+        return Room(self.slots, 1, self.slots)
+
+
+def test_how_much_room_there_is() -> None:
+    assert engine_room(Asked(7)) == 7  # type: ignore[arg-type]
+    assert engine_room(Asked(0)) is None  # type: ignore[arg-type]  # no worker has joined yet
+    assert engine_room(Asked(None)) is None  # type: ignore[arg-type]  # opening it will say why
+    assert engine_room("local:3") is None
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:

@@ -57,6 +57,8 @@ class Referee:
     in_vain: int = 0
     draining: bool = False
     verdict: tuple[int | None, str] | None = None
+    near: dict[int, tuple[str, ...]] = field(default_factory=dict)  # hosts that hold what a task reads
+    passing: int = 0  # starts of a task that was not the first
     stopped: bool = False
     due: Counter[tuple[object, ...]] = field(default_factory=Counter)  # commands that must come now, once each
 
@@ -93,6 +95,8 @@ class Referee:
                 self.in_vain = 0
             case m.CommitFailed(_, attempt, failure):
                 self._failure(self.committing.pop(attempt), attempt, failure.kind)
+            case m.Located(_, places):
+                self.near |= {place.task: place.hosts for place in places}
             case m.Drain():
                 self.draining = True
 
@@ -174,6 +178,7 @@ class Referee:
         for half in halves:
             self.tasks[half.id] = half
             self.claims[half.id] = (shares, 1)
+            self.near[half.id] = self.near.get(node.id, ())
         return halves
 
     def _in_vain(self, kind: str) -> None:
@@ -297,7 +302,10 @@ class Referee:
             rule(task in late, f"{start}, but only {late} are late")
         else:
             rule(task in self._ready(), f"task {task} is not ready")
-            rule(task == min(self._ready()), f"task {task} started before {min(self._ready())}")
+            if task != (first := min(self._ready())):
+                self.passing += 1
+                rule(self.up[slot] in self.near.get(task, ()), f"task {task} started before {first}, and far")
+                rule(self._claim(first) == 1, f"task {task} started before {first}, which waits for memory")
         self.started.add(attempt)
         self.live[attempt] = Live(task, slot, self.now)
         self.held[slot] = self.held_by[attempt] = start.shares
@@ -406,4 +414,4 @@ class Referee:
         whole = [node for node in self.tasks.values() if node.stage == stage and node.id not in self.halves]
         seconds = sorted(self.seconds.get(stage, []))
         finished = len(seconds) + sum(node.done for node in whole)
-        return backup_after(seconds, finished, len(whole))
+        return backup_after(seconds[len(seconds) // 2] if seconds else 0.0, len(seconds), finished, len(whole))

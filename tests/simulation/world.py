@@ -40,6 +40,7 @@ class Scenario:
     uneven: bool = False  # some ordinals take ten times as much
     tells: bool = True  # attempts that succeed tell how much memory they took
     stragglers: float = 0.0  # share of attempts that take twenty times as long
+    located: float = 0.0  # how often it is told where what tasks read lies
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -91,6 +92,7 @@ def draw_scenario(seed: int) -> Scenario:
         uneven=chance.random() < 0.3,
         tells=chance.random() < 0.7,
         stragglers=chance.choice((0.0, 0.1, 0.3)),
+        located=chance.choice((0.0, 0.3, 0.8)),
     )
 
 
@@ -227,12 +229,20 @@ class Life:
         events += self.world.journal.answers(now)
         if self.world.ghosts and self.world.chance.random() < 0.2:
             events.append(replace(self.world.ghosts.pop(), now=now))
+        if self.world.chance.random() < self.scenario.located:
+            events.append(self._located(now))
         if self.drain_at is not None and self.drain_at <= now:
             self.drain_at = None
             events.append(m.Drain(now))
         if not events:
             events.append(m.Tick(now))
         self._tell(events)
+
+    def _located(self, now: float) -> m.Located:
+        """Some hosts hold what some tasks read; another time others do."""
+        hosts = sorted({*self.referee.up.values(), "elsewhere"})
+        near = {task.id: tuple(self.world.chance.sample(hosts, 1)) for task in self.graph.tasks if not task.needs}
+        return m.Located(now, tuple(m.Place(task, at) for task, at in near.items() if self.world.chance.random() < 0.8))
 
     def _tell(self, events: Sequence[m.Event]) -> None:
         for batch in [events] if self.scenario.batches else [[event] for event in events]:
@@ -243,6 +253,8 @@ class Life:
                 self.world.trace.append(f"{list(batch)}\n    -> {commands}")
             self.scheduler.validate()
             self.referee.check(commands)
+            self.world.commands["passing Start"] += self.referee.passing
+            self.referee.passing = 0
             self._obey(commands)
 
     def _obey(self, commands: Sequence[m.Command]) -> None:

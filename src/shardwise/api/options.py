@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +26,8 @@ class Options:
         ``"auto"``, ``"inline"``, ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"ray://host:10001"``,
         ``"spark://host:7077"`` ..., or an engine that you made of a client or session of yours.
     workers : int, optional
-        Worker processes (inline: native threads). Default: as many as there are usable cores.
+        Worker processes (inline: native threads). Default: as many as there are usable cores; of a cluster that can be
+        asked, as many slots as it has.
     memory : int or str, optional
         Bytes that all processes of a host may use together: ``"4GB"``. A worker that grows beyond its share is
         stopped, and its shard is halved and tried again with fewer beside it. Default: four fifths of what is free
@@ -56,6 +58,9 @@ class Options:
         Forget what an earlier run of this job committed.
     first : float or str, optional
         Only the first part of the data (``0.01``, ``"1%"``); a later whole run goes on from it.
+    ship : sequence of str
+        Modules and packages, by name or path, that the hosts of a cluster lack: its own means bring them there.
+        ``"shardwise"`` is one of them. Workers on this host find what the driver finds.
     progress : str or bool
         ``"auto"`` (the same as True), ``"bar"``, ``"plain"`` or ``"none"`` (the same as False).
     """
@@ -74,6 +79,7 @@ class Options:
     storage_options: dict[str, Any] | None = field(default=None, repr=False, hash=False)
     restart: bool = False
     first: float | str | None = None
+    ship: Sequence[str] = ()
     progress: ProgressStyle = "auto"
 
     @classmethod
@@ -101,6 +107,8 @@ class Options:
             raise UsageError(f"on_error is {self.on_error!r}", 'give "fail" or "quarantine"')
         if self.max_quarantined is not None and self.on_error == "fail":
             raise UsageError("max_quarantined says nothing where on_error is 'fail'", 'add on_error="quarantine"')
+        if isinstance(self.ship, str):
+            raise UsageError(f"ship is {self.ship!r}", f"give a list: [{self.ship!r}]")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"seed is {self.seed!r}", "give a whole number, 0 or more")
 

@@ -142,9 +142,10 @@ def read_ipc(
 
 
 def read_npy(
-    paths: Paths | Job, *, batch_rows: int = BATCH_ROWS, storage_options: dict[str, Any] | None = None
+    paths: Paths | Job, *, batch_rows: int | None = None, storage_options: dict[str, Any] | None = None
 ) -> Dataset:
-    """NumPy files, memory-mapped: arrays of one or two dimensions. Parameters as for ``read_parquet``."""
+    """NumPy files, memory-mapped: arrays of one or two dimensions. Parameters as for ``read_parquet``, but a batch has
+    about 4 MiB by default, at most 131 072 rows."""
     from shardwise.data.npy import read_npy as read
 
     return _files(read, paths, "npy", batch_rows=batch_rows, storage_options=storage_options)
@@ -194,8 +195,10 @@ def from_frame(frame: Any, *, batch_rows: int = BATCH_ROWS) -> Dataset:
     return Dataset(read(frame, batch_rows=batch_rows))
 
 
-def from_array(array: Any, *, batch_rows: int = BATCH_ROWS) -> Dataset:
-    """A NumPy array in memory; rows are axis 0, columns are called ``c0``, ``c1`` ... Nothing is copied."""
+def from_array(array: Any, *, batch_rows: int | None = None) -> Dataset:
+    """A NumPy array in memory; rows are axis 0, columns are called ``c0``, ``c1`` ... Nothing is copied.
+
+    Without ``batch_rows`` it is cut into batches of equal length, of at most 4 MiB and 131 072 rows."""
     from shardwise.data.memory import from_array as read
 
     return Dataset(read(array, batch_rows=batch_rows))

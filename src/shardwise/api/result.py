@@ -37,6 +37,8 @@ class RunInfo:
         Attempts that were made again.
     quarantined : int
         Rows that are in none of the outputs, because a function fails on them.
+    local_reads : float or None
+        Share of the bytes that were read on a host that holds them. None: nobody said where they lie.
     """
 
     id: str
@@ -50,6 +52,7 @@ class RunInfo:
     bytes: int
     retries: int = 0
     quarantined: int = 0
+    local_reads: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""

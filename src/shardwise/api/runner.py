@@ -16,7 +16,7 @@ from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, look_at, open_ledger
 from shardwise.compute.connection import open_early
-from shardwise.engines.registry import engine_label, engine_reach, make_engine
+from shardwise.engines.registry import engine_label, engine_reach, engine_room, make_engine
 from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
 from shardwise.plan.choose import Choice, choose
 from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
@@ -105,6 +105,7 @@ class _Run:
             totals.bytes,
             watcher.retries,
             quarantined=keeper.count + sum(result.run.quarantined for result in self.work.earlier),
+            local_reads=lender.local_reads,
         )
         self.ledger.finished(info, self._is_whole(end))
         self._warn()
@@ -194,6 +195,10 @@ class _Totals:
 
 def _refuse_a_place_of_our_own(options: Options) -> None:
     """Workers on other hosts cannot write into this user's cache: say so before any work."""
+    if options.ship:
+        from shardwise.engines.shipping import located
+
+        located(options.ship)
     if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
         raise UsageError(
             f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
@@ -239,7 +244,7 @@ class _Lender:
 
         choice, options = self.choice, self._options
         engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url))
+        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url, tuple(options.ship)))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)
@@ -261,6 +266,12 @@ class _Lender:
             driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
         return driver
 
+    @property
+    def local_reads(self) -> float | None:
+        """Share of what was read where it lies; None: nobody knows where it lies."""
+        driver = self._driver
+        return round(driver.local_bytes / driver.located_bytes, 4) if driver and driver.located_bytes else None
+
     def close(self) -> None:
         """Give the slots back."""
         if self._driver is not None:
@@ -281,7 +292,8 @@ def reach(work: Work, share: float, ledger: RunLedger) -> int:
 def _choice(work: Work, options: Options, end: int) -> Choice:
     named = engine_label(options.engine)
     far = engine_reach(options.engine) == "network"
-    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far)
+    room = engine_room(options.engine) if far and options.workers is None else None
+    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
 
 
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:

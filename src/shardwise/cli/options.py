@@ -34,6 +34,7 @@ class RunOptions:
     run_dir: str | None = None
     restart: bool = False
     first: float | None = None
+    ship: tuple[str, ...] = ()
     progress: str = "auto"
     plan: bool = False
     as_json: bool = False
@@ -44,6 +45,7 @@ class RunOptions:
         names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
         said = {name: getattr(self, name) for name in (*names, "first", "on_error", "max_quarantined")}
         given = {name: value for name, value in said.items() if value is not None}
+        given |= {"ship": self.ship} if self.ship else {}
         return given | ({"restart": True} if self.restart else {})
 
     def for_run(self) -> dict[str, Any]:
@@ -76,6 +78,9 @@ _RUN_OPTIONS = (
     click.option("--run-dir", metavar="DIR", help="Directory of the run; the cache unless given."),
     click.option("--restart", is_flag=True, help="Begin anew, also where a run could go on or is finished."),
     click.option("--first", type=SHARE, help="Only the first part of the data: 1%. A later whole run reuses it."),
+    click.option(
+        "--ship", multiple=True, metavar="MODULE", help="Send a module or package, by name or path, to clusters."
+    ),
     click.option("--plan", is_flag=True, help="Print what would happen, and stop."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document with all digits, nothing else."),
     click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something fails."),

@@ -104,7 +104,8 @@ def _unpickle(blob: bytes | memoryview) -> Program:
     except ImportError as error:
         raise FunctionError(
             f"the function cannot be loaded where it should run: {error}",
-            "install that module for the workers too, or keep it beside your script",
+            "install that module for the workers too, or keep it beside your script; a cluster can be sent it: "
+            f"--ship {(error.name or 'MODULE').partition('.')[0]}",
         ) from error
     except Exception as error:
         raise FunctionError(

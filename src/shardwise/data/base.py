@@ -9,11 +9,14 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from shardwise.data.source import MAX_BATCH_ROWS, Fragment
+from shardwise.data.source import BATCH_ROWS, MAX_BATCH_ROWS, Fragment
 from shardwise.errors import InputError, InternalError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
+
+ARRAY_BATCH_BYTES = 4 << 20
+"""A batch of an array has about so many: functions over its rows work in the processor's cache."""
 
 MAX_FRAGMENTS = 1 << 20
 MAX_FRAGMENT_BATCHES = 1 << 22
@@ -89,6 +92,18 @@ def check_batch_rows(batch_rows: int) -> None:
     """Refuse a number of rows that a position cannot hold."""
     if not 1 <= batch_rows <= MAX_BATCH_ROWS:
         raise UsageError(f"batch_rows is {batch_rows}", f"give a number from 1 to {MAX_BATCH_ROWS}")
+
+
+def array_batch_rows(rows: int, row_bytes: int) -> int:
+    """Rows of a batch of an array, where nobody said how many: what a core's cache holds, in batches of equal length.
+
+    Examples
+    --------
+    >>> array_batch_rows(1_000_000, 80), array_batch_rows(1_000_000, 8), array_batch_rows(100, 80_000)
+    (50000, 125000, 50)
+    """
+    most = max(1, min(BATCH_ROWS, ARRAY_BATCH_BYTES // max(1, row_bytes)))
+    return max(1, -(-rows // max(1, even_batches(rows, most))))
 
 
 def even_batches(rows: int, batch_rows: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shardwise.data import loans
-from shardwise.data.base import BaseSource, check_batch_rows, even_batches
+from shardwise.data.base import BaseSource, array_batch_rows, check_batch_rows, even_batches
 from shardwise.data.schema import array_columns, array_schema, check_names, numeric_dtype, ordered, plain, unambiguous
 from shardwise.data.source import BATCH_ROWS, POSITION, Batch, Fragment, Kind
 from shardwise.errors import InternalError, UsageError
@@ -179,15 +179,15 @@ def from_frame(frame: Any, *, batch_rows: int = BATCH_ROWS) -> FrameSource:
     return FrameSource((fragment,), batch_rows, 0, table)
 
 
-def from_array(array: np.ndarray, *, batch_rows: int = BATCH_ROWS) -> ArraySource:
+def from_array(array: np.ndarray, *, batch_rows: int | None = None) -> ArraySource:
     """Make a source of a NumPy array in memory, without copying it.
 
     Parameters
     ----------
     array : numpy.ndarray
         Of one or two dimensions and any numeric dtype; axis 0 is rows.
-    batch_rows : int
-        Rows of a batch.
+    batch_rows : int, optional
+        Rows of a batch; by default about 4 MiB, at most 131 072 rows, in batches of equal length.
 
     Returns
     -------
@@ -203,7 +203,6 @@ def from_array(array: np.ndarray, *, batch_rows: int = BATCH_ROWS) -> ArraySourc
     >>> from_array(np.ones((3, 2))).schema.names
     ['c0', 'c1']
     """
-    check_batch_rows(batch_rows)
     if not isinstance(array, np.ndarray):
         raise UsageError(
             f"from_array got a {type(array).__name__}", "give a NumPy array, as in from_array(np.array(x))"
@@ -212,6 +211,9 @@ def from_array(array: np.ndarray, *, batch_rows: int = BATCH_ROWS) -> ArraySourc
         raise UsageError(f"from_array got {array.ndim} dimensions", "reshape it: array.reshape(len(array), -1)")
     native = numeric_dtype(array.dtype, "from_array")
     schema = array_schema(native, None if array.ndim == 1 else array.shape[1])
+    if batch_rows is None:
+        batch_rows = array_batch_rows(len(array), array.nbytes // max(1, len(array)))
+    check_batch_rows(batch_rows)
     fragment = Fragment("<array>", even_batches(len(array), batch_rows), len(array), array.nbytes)
     return ArraySource((fragment,), batch_rows, 0, array.astype(native, copy=False), schema)
 

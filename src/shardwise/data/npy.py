@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from shardwise.data.base import BaseSource, check_batch_rows, even_batches
+from shardwise.data.base import BaseSource, array_batch_rows, check_batch_rows, even_batches
 from shardwise.data.paths import FileInfo, Options, PathLike, expand, file_identity, open_file
 from shardwise.data.schema import array_columns, array_schema, numeric_dtype
 from shardwise.data.seekable import local_path
-from shardwise.data.source import BATCH_ROWS, Batch, Fragment, Kind
+from shardwise.data.source import Batch, Fragment, Kind
 from shardwise.errors import InputError, UsageError
 
 
@@ -83,7 +83,7 @@ class NpySource(BaseSource):
 
 
 def read_npy(
-    paths: PathLike | Iterable[PathLike], *, batch_rows: int = BATCH_ROWS, storage_options: Options | None = None
+    paths: PathLike | Iterable[PathLike], *, batch_rows: int | None = None, storage_options: Options | None = None
 ) -> NpySource:
     """Describe ``.npy`` files of one or two dimensions and any numeric dtype, in C or Fortran order.
 
@@ -91,8 +91,8 @@ def read_npy(
     ----------
     paths : path, or iterable of paths
         Files, directories, globs or URLs; all with the same dtype and number of columns.
-    batch_rows : int
-        Rows of a batch.
+    batch_rows : int, optional
+        Rows of a batch; by default about 4 MiB, at most 131 072 rows, as the first file says.
     storage_options : dict, optional
         Given to fsspec for URLs; never stored.
 
@@ -107,12 +107,14 @@ def read_npy(
     InputError
         If a file is missing, damaged, not ``.npy``, or differs from the first one.
     """
-    check_batch_rows(batch_rows)
     options = storage_options or {}
     files = tuple(expand(paths, (".npy",), options))
     headers = tuple(_header(file, options) for file in files)
     for file, header in zip(files, headers):
         _check_same(files[0], headers[0], file, header)
+    if batch_rows is None:
+        batch_rows = array_batch_rows(headers[0].shape[0], headers[0].dtype.itemsize * math.prod(headers[0].shape[1:]))
+    check_batch_rows(batch_rows)
     native = numeric_dtype(headers[0].dtype, files[0].url)
     schema = array_schema(native, None if len(headers[0].shape) == 1 else headers[0].shape[1])
     fragments = tuple(

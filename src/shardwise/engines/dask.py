@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tempfile
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,16 @@ from typing import TYPE_CHECKING, Any
 from shardwise.engines.dask_cluster import connect
 from shardwise.engines.dask_slot import Talk, serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.room import Room, of_workers
+from shardwise.engines.shipping import SHIP_OURS, packed
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
     import distributed
+
+
+ROOM_SECONDS = 10.0
+"""A scheduler that is only asked what it has is not waited for longer."""
 
 
 class DaskEngine(LendingEngine):
@@ -31,13 +38,15 @@ class DaskEngine(LendingEngine):
     cluster : str or distributed.Client, optional
         Address of its scheduler, or a client of yours, which stays open. Without it: a cluster of this machine.
     resources : dict, optional
-        What each slot takes of the resources that workers declare (``{"GPU": 1}``), beside a thread.
+        What each slot takes of the resources that workers declare (``{"GPU": 1}``), beside a thread. Where they declare
+        ``MEMORY``, a slot takes of that what its worker may use.
     patience : float
         Seconds until a cluster that lends no slot is given up.
     """
 
     name = "dask"
     library = "distributed"
+    oldest = "2026.1"
 
     def __init__(
         self,
@@ -52,14 +61,19 @@ class DaskEngine(LendingEngine):
         self._seats: dict[str, distributed.Future] = {}
         self._forgotten: list[str] = []  # seats that the scheduler dropped when the link to it was cut
         self._talks: dict[str, Talk] = {}
+        self._taken: dict[str, float] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
         with contextlib.ExitStack() as ours:
             self._client = client = connect(self._cluster, self._want.slots, self.patience, ours)
             topic = f"shardwise-{uuid.uuid4().hex}"
+            if self._shipped:
+                with tempfile.TemporaryDirectory() as directory:
+                    client.upload_file(str(packed(self._shipped, directory)))
             client.subscribe_topic(topic, self._welcome)
-            for _ in range(self._want.slots):
+            self._taken = self._takes(client)
+            for _ in range(self._slots):
                 self._seat(topic)
             self._asked()
             gone_since = 0.0
@@ -79,7 +93,7 @@ class DaskEngine(LendingEngine):
     def _seat(self, topic: str) -> None:
         key = f"shardwise-slot-{uuid.uuid4().hex}"
         terms = dataclasses.asdict(self._terms)
-        seat = self._client.submit(serve, topic, terms, key=key, pure=False, resources=self._resources)
+        seat = self._client.submit(serve, topic, terms, key=key, pure=False, resources=self._taken or None)
         self._seats[key] = seat
         seat.add_done_callback(lambda seat: self._vacated(topic, seat))
 
@@ -95,7 +109,7 @@ class DaskEngine(LendingEngine):
         if error is None or type(error).__name__ == "KilledWorker":
             self._seat(topic)
         else:
-            fix = "install the same Shardwise in the environment of Dask's workers"
+            fix = "install the same Shardwise in the environment of Dask's scheduler and workers, " + SHIP_OURS
             self._fail(EngineError(f"Dask's workers cannot lend slots: {type(error).__name__}: {error}", fix))
 
     # --- on the client's event loop --------------------------------------------------------------------------------
@@ -132,10 +146,30 @@ class DaskEngine(LendingEngine):
         except Exception as error:
             self._lost(agent, f"{type(error).__name__}: {error}")
 
+    def room(self) -> Room | None:
+        """Connects to the scheduler where that has not been done."""
+        with contextlib.ExitStack() as ours:
+            client = getattr(self, "_client", None)
+            if client is None or client.status != "running":
+                if self._cluster is None or any(need.lack for need in self.needs()):
+                    return None
+                client = connect(self._cluster, self._want.slots, ROOM_SECONDS, ours)
+            return of_workers(self._workers(client), self._takes(client))
+
+    @staticmethod
+    def _workers(client: distributed.Client) -> list[dict[str, Any]]:
+        return list(client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def _takes(self, client: distributed.Client) -> dict[str, float]:
+        """What a slot takes beside a thread: memory, too, where workers declare how much they have."""
+        declared = any("MEMORY" in worker["resources"] for worker in self._workers(client))
+        memory: dict[str, float] = {"MEMORY": self._want.memory} if self._want.memory and declared else {}
+        return {**memory, **(self._resources or {})}
+
     def _offer(self) -> str:
         if getattr(self, "_client", None) is None or self._client.status != "running":
             return "no scheduler has answered"
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._workers(self._client)
         threads = sum(worker["nthreads"] for worker in workers)
         has = ", ".join(sorted({f"{n:g} {name}" for worker in workers for name, n in worker["resources"].items()}))
         return f"it has {len(workers)} workers with {threads} threads in all" + (f" and each {has}" if has else "")

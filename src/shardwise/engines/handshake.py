@@ -16,6 +16,7 @@ import socket
 from typing import Any
 
 from shardwise._version import __version__
+from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError, ShardwiseError
 from shardwise.storage.naming import HELLO
 
@@ -69,6 +70,8 @@ def refuse_if_different(theirs: dict[str, Any]) -> None:
         fix = (
             f"there: pip install {wanted}, under Python {mine['Python']}; or run with the versions of the cluster here"
         )
+        if versions.keys() == mine.keys() and all(n == "shardwise" or versions[n] == mine[n] for n in mine):
+            fix = f"there: pip install shardwise=={mine['shardwise']}, {SHIP_OURS}"
         raise EngineError(f"{host} has other versions than this driver: {', '.join(differing)}", fix)
     rounded = [name for name, value in _canary().items() if theirs["canary"].get(name) != value]
     if rounded:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import queue
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from shardwise.compute.machine import usable_cores
 from shardwise.engines import mail
 from shardwise.engines.agent import Terms, understood
 from shardwise.engines.children import module_path
 from shardwise.engines.handshake import Proof, refuse_if_different
+from shardwise.engines.needs import Need, library, refuse_without
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
+from shardwise.engines.room import Room
 from shardwise.engines.sharing import Programs
+from shardwise.engines.shipping import SHIP_OURS, located
 from shardwise.engines.waits import Waits
-from shardwise.errors import EngineError, MissingExtra, ShardwiseError
+from shardwise.errors import EngineError, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
@@ -49,7 +53,8 @@ class LendingEngine(ABC):
     """
 
     name: str
-    library = ""  # that must be installed
+    library = ""  # that must be installed,
+    oldest = ""  # in this version or a later one
     reach: Reach = "network"
     waits = Waits()
 
@@ -67,7 +72,10 @@ class LendingEngine(ABC):
         self._keeper: threading.Thread | None = None
         self._leaving = False  # what ends now is not replaced
         self._closing = threading.Event()
+        self._shipped = located(())
         self._idle_since = 0.0
+        self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
+        """Called with what a host says of itself before it is lent; raises where it is of no use."""
 
     # --- for adapters ----------------------------------------------------------------------------------------------
 
@@ -82,6 +90,16 @@ class LendingEngine(ABC):
     @abstractmethod
     def _offer(self) -> str:
         """What the cluster has, in words, for a person who waits for slots in vain."""
+
+    def room(self) -> Room | None:
+        """What the cluster has, for this engine's slots; None: that cannot be asked now."""
+        return None
+
+    @property
+    def _slots(self) -> int:
+        """How many slots to ask the cluster for: what is wanted, or all that there is room for."""
+        room = None if self._want.slots else self.room()
+        return self._want.slots or max(1, room.slots if room else 1)
 
     def _asked(self) -> None:
         """The cluster answers, and has been asked for slots: patience begins anew."""
@@ -101,18 +119,21 @@ class LendingEngine(ABC):
 
     # --- for the driver --------------------------------------------------------------------------------------------
 
+    def needs(self) -> list[Need]:
+        """What must be on this host."""
+        return [library(self.library, self.oldest, self.name)] if self.library else []
+
     def open(self, want: Want) -> None:
-        """Ask the cluster for slots.
+        """Ask the cluster for slots; where none are wanted, for as many as there is room for.
 
         Raises
         ------
         MissingExtra
             The cluster's library is not installed here.
         """
-        if self.library and importlib.util.find_spec(self.library) is None:
-            fix = f'pip install "shardwise[{self.name}]", in the versions of the cluster'
-            raise MissingExtra(f"the engine {self.name!r} needs {self.library}, which is not installed", fix)
-        self._want = want
+        refuse_without(self.needs(), self.name)
+        self._shipped = located(want.ship) if self.reach == "network" else ()
+        self._want = replace(want, slots=want.slots or usable_cores()) if self.reach == "host" else want
         self._terms = Terms(want.threads, want.memory, self.waits.poll, self.waits.orphan)
         if want.root and self.reach == "network":
             self._proof = Proof(want.root)
@@ -188,13 +209,21 @@ class LendingEngine(ABC):
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
+    def refuse_if_unfit(self, hello: dict[str, Any]) -> None:
+        """Compare what a host says of itself with this one."""
+        refuse_if_different(hello)
+        if self._proof is not None:
+            self._proof.refuse_if_unanswered(hello)
+
     def _keep(self) -> None:
         try:
             self._lend()
         except ShardwiseError as error:
             self._fail(error)
         except Exception as error:
-            self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", GOES_ON))
+            lacks = "No module named 'shardwise" in str(error)
+            fix = f"install the same Shardwise in the cluster, {SHIP_OURS}" if lacks else GOES_ON
+            self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", fix))
 
     def _mail(self, agent: str, message: bytes) -> None:
         place = self._places[agent]
@@ -227,9 +256,7 @@ class LendingEngine(ABC):
         match kind:
             case "hello":
                 place.host = fields["host"]
-                refuse_if_different(fields)
-                if self._proof is not None:
-                    self._proof.refuse_if_unanswered(fields)
+                self.on_hello(fields)
             case "need":
                 for other, message in self._programs.needed(agent, place.host, **fields):
                     self._mail(other, message)

@@ -10,10 +10,11 @@ from typing import Literal, Protocol
 class Want:
     """What the driver asks an engine for: how many slots, and what each may use."""
 
-    slots: int
+    slots: int  # 0: as many as a cluster has
     threads: int = 1  # native threads per worker
     memory: int | None = None  # bytes per worker
     root: str = ""  # URL of the run directory, which workers read and write
+    ship: tuple[str, ...] = ()  # modules and packages, by name or path, that hosts of a cluster are sent
 
 
 @dataclass(frozen=True, slots=True)

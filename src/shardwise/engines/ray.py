@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
+import sys
 import threading
 from typing import Any
 
@@ -15,6 +16,8 @@ from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_cluster import connected, watch_head
 from shardwise.engines.ray_slot import Seat
+from shardwise.engines.room import Room, of_nodes
+from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError
 
 
@@ -27,13 +30,15 @@ class RayEngine(LendingEngine):
         As for ``ray.init``: ``auto``, ``ray://host:10001``. Where Ray is initialised already, that Ray is used, and
         stays. ``local``: a cluster of this machine.
     resources : dict, optional
-        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``.
+        What each slot takes beside a CPU: ``{"GPU": 1, "memory": 2e9, "mine": 1}``. Memory is what its worker may
+        use, unless it is given here.
     patience : float
         Seconds until a cluster that lends no slot is given up.
     """
 
     name = "ray"
     library = "ray"
+    oldest = "2.50"
 
     def __init__(
         self, address: str = "local", resources: dict[str, float] | None = None, patience: float = PATIENCE_SECONDS
@@ -52,11 +57,11 @@ class RayEngine(LendingEngine):
     def _lend(self) -> None:
         import ray
 
-        with connected(ray, self._address, self._want.slots):
+        with connected(ray, self._address, self._want.slots, self._shipped):
             self._ray = ray
             about_head = (ray, self.waits.head, self._closing, self._fail)
             threading.Thread(target=watch_head, args=about_head, name="shardwise-head", daemon=True).start()
-            for _ in range(self._want.slots):
+            for _ in range(self._slots):
                 self._seat()
             self._asked()
             try:
@@ -67,8 +72,21 @@ class RayEngine(LendingEngine):
             finally:
                 self._give_back()
 
+    def room(self) -> Room | None:
+        """Known while this process is connected to a Ray."""
+        ray = sys.modules.get("ray")
+        if ray is None or not ray.is_initialized():
+            return None
+        return of_nodes(ray.nodes(), self._takes)
+
+    @property
+    def _takes(self) -> dict[str, float]:
+        """What a slot takes beside a CPU. A Ray of this machine is not asked for memory: it knows less than is free."""
+        memory = self._want.memory if self.reach == "network" else None
+        return {**({"memory": memory} if memory else {}), **self._resources}
+
     def _seat(self) -> None:
-        more = dict(self._resources)
+        more = self._takes
         options = {"num_cpus": 1, "num_gpus": more.pop("GPU", 0), "memory": more.pop("memory", 0), "resources": more}
         actor = self._ray.remote(Seat).options(max_concurrency=2, **options).remote(dataclasses.asdict(self._terms))
         self._seats.add(actor)
@@ -110,7 +128,7 @@ class RayEngine(LendingEngine):
 
     def _refuse_what_never_works(self, agent: str, error: Exception) -> None:
         if not agent and "ModuleNotFoundError" in str(error):
-            fix = "install the same Shardwise in the environment of Ray's workers"
+            fix = "install the same Shardwise in the environment of Ray's workers, " + SHIP_OURS
             raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
 
     def _replace(self, agent: str, actor: Any, reason: str) -> None:

@@ -8,7 +8,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from shardwise.engines.lending import GOES_ON
@@ -42,12 +43,18 @@ def loopback(wanted: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def connected(ray: Any, address: str, slots: int) -> Iterator[None]:
+def connected(ray: Any, address: str, slots: int, shipped: Sequence[Path]) -> Iterator[None]:
     """Be connected to a Ray; where this process is already, that one is used, and stays. ``local``: start one."""
+    modules = list(map(str, shipped))
     if ray.is_initialized():
+        if modules:
+            fix = f"say so there: ray.init(runtime_env={{'py_modules': {modules}}})"
+            raise EngineError("this process is connected to Ray already, and Ray takes modules only before", fix)
         yield
         return
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if modules:
+        options["runtime_env"] = {"py_modules": modules}
     if address == "local":
         options |= {"num_cpus": slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:

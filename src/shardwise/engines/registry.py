@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shardwise.errors import UsageError
+from shardwise.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from shardwise.engines.protocol import Engine, Reach
@@ -80,11 +80,26 @@ def engine_reach(engine: str | Engine) -> Reach:
     return reach
 
 
+def engine_room(engine: str | Engine) -> int | None:
+    """How many slots a cluster could lend; None where it cannot be asked before it is opened, or does not answer."""
+    ask = getattr(make_engine(engine), "room", None)
+    try:
+        room = ask() if ask is not None else None
+    except EngineError:  # opening it will say why
+        return None
+    return room.slots if room is not None and room.slots else None
+
+
 def known_engines() -> list[str]:
     """Names of the engines that can be made here, sorted."""
     from importlib.metadata import entry_points
 
     return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def built_in_engines() -> list[str]:
+    """Names of our own, in the order in which they are told."""
+    return list(_BUILT_IN)
 
 
 def _suggestion(name: str) -> str:

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from shardwise.engines.agent import Terms
 from shardwise.engines.channel import Door, Switchboard, lend
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.needs import Need, java, setting
+from shardwise.engines.room import Room, active_context, executors_of, of_context
+from shardwise.engines.shipping import SHIP_OURS, packed
 from shardwise.engines.spark_context import connected, reason
 from shardwise.errors import EngineError
 
@@ -43,6 +46,7 @@ class SparkEngine(LendingEngine):
 
     name = "spark"
     library = "pyspark"
+    oldest = "4.0"
 
     def __init__(self, cluster: str | SparkSession = "local", patience: float = PATIENCE_SECONDS) -> None:
         super().__init__(patience)
@@ -50,11 +54,28 @@ class SparkEngine(LendingEngine):
         self._cluster = cluster
         self._context: SparkContext | None = None
 
+    def needs(self) -> list[Need]:
+        """PySpark, and what starts a Spark here, where this process has none yet."""
+        needs = super().needs()
+        if isinstance(self._cluster, str) and active_context() is None:
+            needs.append(java(17))
+            if self._cluster == "yarn":
+                fix = "let one of them name the directory with the cluster's core-site.xml and yarn-site.xml"
+                needs.append(setting("YARN's addresses", "HADOOP_CONF_DIR", "YARN_CONF_DIR", fix=fix))
+        return needs
+
+    def room(self) -> Room | None:
+        """Known while this process has a context; executors that come later count from then on."""
+        context = active_context()
+        return None if context is None else of_context(context)
+
     def _lend(self) -> None:
         with connected(self._cluster, self._want.slots) as self._context:
             asyncio.run(self._serve(self._context))
 
     async def _serve(self, context: SparkContext) -> None:
+        if self._shipped:  # for as long as the context: executors that come later fetch it, too
+            context.addPyFile(str(packed(self._shipped, context._temp_dir)))
         settings = context.getConf()
         self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
         host = settings.get("spark.driver.host") or "127.0.0.1"
@@ -62,7 +83,7 @@ class SparkEngine(LendingEngine):
         group = f"shardwise-{uuid.uuid4().hex}"
         seats = [
             threading.Thread(target=self._sit, args=(context, group, door), name="shardwise-seat", daemon=True)
-            for _ in range(self._want.slots)
+            for _ in range(self._slots)
         ]
         try:
             for seat in seats:
@@ -92,7 +113,9 @@ class SparkEngine(LendingEngine):
                 if self._leaving:
                     return
                 if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
-                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"mend that; {GOES_ON}"))
+                    lacks = "ModuleNotFoundError" in str(error)
+                    fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
+                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}"))
                     return
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
@@ -103,8 +126,7 @@ class SparkEngine(LendingEngine):
         if self._context is None:
             return f"no Spark has answered at {self._cluster}"
         memory = self._context.getConf().get("spark.executor.memory", "1g")
-        executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # the driver's own counts, too
-        return f"its master {self._context.master} gave {executors} executors of {memory}"
+        return f"its master {self._context.master} gave {executors_of(self._context)} executors of {memory}"
 
 
 def serve(door: Door, terms: Terms, _: Iterable[Any]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def connected(cluster: str | SparkSession, slots: int) -> Iterator[SparkContext]:
-    """A context on a cluster, for so many slots."""
+    """A context on a cluster, for so many slots; 0: for all that it has."""
     from pyspark import SparkContext
 
     if not isinstance(cluster, str):
@@ -37,7 +37,9 @@ def connected(cluster: str | SparkSession, slots: int) -> Iterator[SparkContext]
 def _start(master: str, slots: int) -> SparkContext:
     from pyspark import SparkConf, SparkContext
 
-    settings = SparkConf().setAppName("shardwise").set("spark.cores.max", str(slots))
+    settings = SparkConf().setAppName("shardwise")
+    if slots:
+        settings.set("spark.cores.max", str(slots))
     settings.setIfMissing("spark.ui.enabled", "false").setIfMissing("spark.log.level", "ERROR")
     settings.setIfMissing("spark.ui.showConsoleProgress", "false")
     if master == "local":
@@ -49,8 +51,7 @@ def _start(master: str, slots: int) -> SparkContext:
     try:
         return SparkContext(conf=settings.setMaster(master))
     except Exception as error:
-        fix = "see that it runs there, and that Java 17 or later is here (java -version)"
-        raise EngineError(f"no Spark answers at {master}: {reason(error)}", fix) from error
+        raise EngineError(f"no Spark answers at {master}: {reason(error)}", "see that it runs there") from error
 
 
 def reason(error: BaseException) -> str:

@@ -66,8 +66,10 @@ def choose(
     shard_size: int | None,
     end: int,
     far: bool = False,
+    room: int | None = None,
 ) -> Choice:
-    """Settle what the person left open. ``far``: the engine's workers may be on other hosts.
+    """Settle what the person left open. ``far``: the engine's workers may be on other hosts; ``room``: slots that it
+    could lend, where that is known.
 
     Raises
     ------
@@ -75,12 +77,14 @@ def choose(
         The memory allowed is less than one worker needs.
     """
     reasons: list[str] = []
-    name, slots = _engine(work, engine, workers, end, reasons, watched=memory is not None)
+    lent = None if room is None else min(room, max(end, 1))  # no more than there are tasks
+    name, slots = _engine(work, engine, workers or lent, end, reasons, watched=memory is not None)
     if memory is not None:
         slots = _fitting(work, name, slots, memory, reasons)
     cores = usable_cores()
     if far:
-        reasons.append(f"{slots} slots asked for (--workers), of one thread each, as the cluster has room")
+        why = f"the cluster has room for {room}" if room else f"{'--workers' if workers else 'as many cores are here'}"
+        reasons.append(f"{slots} slots of one thread each are asked for ({why}), and used as they come")
         target = _target(work, slots, shard_size, reasons)
         return Choice(engine, slots, 1, target, None if memory is None else share(memory, slots), tuple(reasons))
     threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)

@@ -47,6 +47,8 @@ class Driver:
         What one call of a function may take; enforced by workers.
     suspects : Suspects or None
         In quarantine mode: which rows kill workers.
+    local_bytes, located_bytes : int
+        Read so far on a host that held them, and all those whose hosts were known.
     """
 
     engine: protocol.Engine
@@ -60,6 +62,8 @@ class Driver:
     loans: Loans = field(default_factory=lambda: Loans("network"))
     call_seconds: float | None = None
     suspects: Suspects | None = None
+    local_bytes: int = 0
+    located_bytes: int = 0
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
     _dying: dict[int, list[int]] = field(default_factory=dict)  # discarded attempts that may still write, by slot
@@ -82,6 +86,7 @@ class Driver:
             finally:
                 self._last_attempt = max([first, *round_.attempts])
                 round_.note_backups()
+                round_.note_places()
         if stop.how == "failed":
             assert stop.failure is not None
             raise self._error(stop.failure, None if stop.task is None else graph.tasks[stop.task], graph)

@@ -90,7 +90,23 @@ class Drain:
     now: float
 
 
-Event = SlotAdded | SlotLost | Succeeded | Failed | Committed | CommitFailed | Tick | Drain
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Hosts that hold what a task reads, named as slots name them."""
+
+    task: int
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """It is known now where the inputs of tasks lie; each time for the whole of what is known of a task."""
+
+    now: float
+    places: tuple[Place, ...]
+
+
+Event = SlotAdded | SlotLost | Succeeded | Failed | Committed | CommitFailed | Located | Tick | Drain
 
 # --- commands ------------------------------------------------------------------------------------------------------
 

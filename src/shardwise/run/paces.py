@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from shardwise.compute.task import Failure
 from shardwise.run.attempts import Running
+from shardwise.run.median import RunningMedian
 from shardwise.run.policies import LESSONS, backup_after
 
 
@@ -42,14 +43,16 @@ class Pace:
 
     tasks: int = 0
     finished: int = 0
-    seconds: list[float] = field(default_factory=list)  # of attempts that succeeded, ascending
+    seconds: RunningMedian = field(default_factory=RunningMedian)  # of attempts that succeeded
     enough: dict[int, int] = field(default_factory=dict)  # {shares of memory: ordinals that fit into them}
     lessons: list[Lesson] = field(default_factory=list)  # what ran out of memory; none of them contains another
+    began: list[tuple[float, int]] = field(default_factory=list)  # heap of (since, attempt); some have ended
+    late: list[tuple[float, int]] = field(default_factory=list)  # taken off ``began`` when last looked at
 
     def succeeded(self, seconds: float, ordinals: int, shares: int) -> None:
         """An attempt at so many ordinals took so long; so many shares of memory would have been enough."""
         self.finished += 1
-        insort(self.seconds, seconds)
+        self.seconds.add(seconds)
         self.enough[shares] = max(self.enough.get(shares, 0), ordinals)
 
     def ran_out(self, lesson: Lesson) -> None:
@@ -73,7 +76,39 @@ class Pace:
     @property
     def limit(self) -> float | None:
         """Seconds after which a running attempt is a straggler; None: nobody knows yet."""
-        return backup_after(self.seconds, self.finished, self.tasks)
+        return backup_after(self.seconds.value, len(self.seconds), self.finished, self.tasks)
+
+    def begin(self, since: float, attempt: int, find: Find) -> None:
+        """An attempt may become a straggler."""
+        self._forget_ended(find)
+        heappush(self.began, (since, attempt))
+
+    def stragglers(self, now: float, find: Find) -> list[tuple[float, Running]]:
+        """Attempts that are late, and since when. Those that stay alone are looked at again next time."""
+        for entry in self.late:
+            heappush(self.began, entry)
+        self.late = []
+        limit, found = self.limit, []
+        while limit is not None and self.began and self.began[0][0] + limit <= now:
+            since, attempt = heappop(self.began)
+            if running := find(attempt):
+                self.late.append((since, attempt))
+                found.append((since + limit, running))
+        return found
+
+    def next_straggler(self, find: Find) -> float | None:
+        """When the next attempt will be late that was not when ``stragglers`` was asked."""
+        self._forget_ended(find)
+        limit = self.limit
+        return None if limit is None or not self.began else self.began[0][0] + limit
+
+    def _forget_ended(self, find: Find) -> None:
+        while self.began and find(self.began[0][1]) is None:
+            heappop(self.began)
+
+
+Find = Callable[[int], Running | None]
+"""Finds an attempt that another one could be started beside, now or later; None: there is one, or it (nearly) ended."""
 
 
 class Paces:
@@ -83,10 +118,17 @@ class Paces:
         self._paces: dict[str, Pace] = {}
 
     def __getitem__(self, stage: str) -> Pace:
-        return self._paces.setdefault(stage, Pace())
+        pace = self._paces.get(stage)
+        if pace is None:
+            pace = self._paces[stage] = Pace()
+        return pace
 
-    def stragglers(self, running: Iterable[tuple[str, Running]]) -> list[tuple[float, Running]]:
-        """When each attempt becomes, or became, a straggler: the first one first."""
-        limits = {stage: pace.limit for stage, pace in self._paces.items()}
-        found = [(at.since + limit, at) for stage, at in running if (limit := limits.get(stage)) is not None]
-        return sorted(found, key=lambda pair: (pair[0], pair[1].attempt))
+    def stragglers(self, now: float, find: Find) -> list[Running]:
+        """Attempts that are late: the one that was due first comes first."""
+        found = [late for pace in self._paces.values() for late in pace.stragglers(now, find)]
+        return [running for _, running in sorted(found, key=lambda pair: (pair[0], pair[1].attempt))]
+
+    def next_straggler(self, find: Find) -> float | None:
+        """When the next attempt will be late."""
+        due = [at for pace in self._paces.values() if (at := pace.next_straggler(find)) is not None]
+        return min(due, default=None)

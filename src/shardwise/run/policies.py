@@ -5,7 +5,7 @@ Small pure functions of records and numbers; each stands alone and can be argued
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shardwise.compute.task import Failure
@@ -127,20 +127,20 @@ def rest(kind: str, failures: int, task: int, attempt: int) -> float:
     return longest * (0.5 + spread)
 
 
-def elsewhere(idle: Iterable[tuple[int, str]], slot: int, host: str) -> int:
+def elsewhere(idle: Iterable[tuple[int, str]], slot: int, host: str) -> int | None:
     """Choose where to try again what failed once.
 
     Parameters
     ----------
     idle : iterable of (int, str)
-        Slots to choose from, with their hosts; at least one.
+        Slots to choose from, with their hosts; of equals the first is taken, and none is looked at after the best.
     slot, host : int, str
         Where it failed last.
 
     Returns
     -------
-    int
-        A slot of another host if there is one, else another slot, else the same one; of equals the lowest.
+    int or None
+        A slot of another host if there is one, else another slot, else the same one; None where there is none.
 
     Examples
     --------
@@ -149,7 +149,13 @@ def elsewhere(idle: Iterable[tuple[int, str]], slot: int, host: str) -> int:
     >>> elsewhere([(1, "a"), (2, "a")], slot=1, host="a")
     2
     """
-    return min(idle, key=lambda place: (place[1] == host, place[0] == slot, place[0]))[0]
+    found: tuple[bool, int] | None = None
+    for number, where in idle:
+        if where != host:
+            return number
+        if found is None or (found[0] and number != slot):
+            found = number == slot, number
+    return None if found is None else found[1]
 
 
 def blame(lost: SlotLost, overdue: float | None) -> Failure:
@@ -265,7 +271,7 @@ def shares_for(used: int, share: int, most: int) -> int:
     return next((shares for shares in range(1, most) if ceiling(share, shares) >= used * 1.1), most)
 
 
-def backup_after(seconds: Sequence[float], finished: int, tasks: int) -> float | None:
+def backup_after(median: float, seen: int, finished: int, tasks: int) -> float | None:
     """Say how long an attempt may run before another one is started beside it, where slots are idle.
 
     Backup tasks as in MapReduce (Dean and Ghemawat, OSDI 2004): once most of a stage has finished, those that are
@@ -273,8 +279,10 @@ def backup_after(seconds: Sequence[float], finished: int, tasks: int) -> float |
 
     Parameters
     ----------
-    seconds : sequence of float
-        How long attempts of the stage took that succeeded, in ascending order.
+    median : float
+        Seconds that attempts of the stage took that succeeded.
+    seen : int
+        How many these were.
     finished, tasks : int
         Tasks of the stage that have finished, by an earlier driver too, and all.
 
@@ -285,14 +293,14 @@ def backup_after(seconds: Sequence[float], finished: int, tasks: int) -> float |
 
     Examples
     --------
-    >>> backup_after([1.0, 2.0, 9.0], finished=3, tasks=4), backup_after([0.1] * 9, finished=9, tasks=10)
+    >>> backup_after(2.0, seen=3, finished=3, tasks=4), backup_after(0.1, seen=9, finished=9, tasks=10)
     (6.0, 1.0)
-    >>> backup_after([1.0, 2.0, 9.0], finished=3, tasks=5) is None
+    >>> backup_after(2.0, seen=3, finished=3, tasks=5) is None
     True
     """
-    if len(seconds) < BACKUP_FINISHED or finished < BACKUP_SHARE * tasks:
+    if seen < BACKUP_FINISHED or finished < BACKUP_SHARE * tasks:
         return None
-    return max(BACKUP_SECONDS, BACKUP_FACTOR * seconds[len(seconds) // 2])
+    return max(BACKUP_SECONDS, BACKUP_FACTOR * median)
 
 
 def despair(lost: int, last: Failure) -> Failure:

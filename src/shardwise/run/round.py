@@ -16,6 +16,7 @@ from shardwise.run import messages, policies
 from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import storage_failure
 from shardwise.run.interrupt import Interrupts
+from shardwise.run.locality import Locality
 from shardwise.run.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class _Flight:
     slot: int
     backup: bool = False
     shares: int = 1
+    host: str = ""
     outcome: Outcome | None = None
 
 
@@ -57,6 +59,7 @@ class Round:
         self.gathering_since = 0.0
         self.wake_at: float | None = None
         self.stop: messages.Stop | None = None
+        self.locality = Locality(graph)
 
     def until_stop(self) -> messages.Stop:
         """Loop until the scheduler says Stop."""
@@ -65,6 +68,8 @@ class Round:
         now = driver.clock()
         self._obey(self.scheduler.start(now))
         events: list[messages.Event] = [messages.SlotAdded(now, s.slot, s.host) for s in driver._slots.values()]
+        for up in driver._slots.values():
+            self.locality.came(up.host)
         while True:
             self._obey(self.scheduler.handle(*events))
             if self.stop is not None:
@@ -88,6 +93,7 @@ class Round:
     def _hear(self, heard: Sequence[protocol.EngineEvent]) -> list[messages.Event]:
         now = self.driver.clock()
         events: list[messages.Event] = [e for event in heard for e in self._translate(now, event)]
+        events += self.locality.news(now)
         if self.interrupts.take():
             self.driver.watcher.draining(len(self.flights))
             events.append(messages.Drain(now))
@@ -101,6 +107,7 @@ class Round:
         match event:
             case protocol.SlotUp(slot, host):
                 self.driver._slots[slot] = event
+                self.locality.came(host)
                 return [messages.SlotAdded(now, slot, host)]
             case protocol.SlotDown(slot, kind, reason, used):
                 self.driver._slots.pop(slot, None)
@@ -174,7 +181,8 @@ class Round:
             places = (driver.ledger.url, stage.output)
             self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans, places))
         self.attempts.add(start.attempt)
-        self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares)
+        up = driver._slots.get(start.slot)
+        self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares, up.host if up else "")
         if start.backup:
             self.backups += 1
             driver.watcher.speculated(task)
@@ -208,6 +216,14 @@ class Round:
         self.driver.watcher.split(task, halves, failure)
         into = [half.name for half in halves]
         self.driver.ledger.note("split", {"task": task.name, "into": into, **records.plain(failure)})
+
+    def note_places(self) -> None:
+        """Keep how many bytes were read where they lie, of those of which that is known."""
+        self.locality.close()
+        if self.locality.located:
+            self.driver.local_bytes += self.locality.local
+            self.driver.located_bytes += self.locality.located
+            self.driver.ledger.note("locality", {"bytes": self.locality.located, "local": self.locality.local})
 
     def note_backups(self) -> None:
         """Keep how many second attempts were started beside slow ones, and how many of them were faster."""
@@ -244,6 +260,7 @@ class Round:
             flight = self.flights.pop(commit.attempt)
             self.commits[flight.task.id] = commit
             self.backups_that_won += flight.backup
+            self.locality.count(flight.task.id, flight.host, commit.metrics.bytes_in)
         now = driver.clock()
         driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), lasting)
         return [messages.Committed(now, attempt) for attempt in group]

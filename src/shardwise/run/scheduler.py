@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 
 from shardwise.compute.task import Failure
 from shardwise.errors import InternalError
-from shardwise.run import policies
+from shardwise.run import placement, policies
 from shardwise.run.attempts import Attempts, Running
 from shardwise.run.messages import (
     Budgets,
@@ -30,6 +30,7 @@ from shardwise.run.messages import (
     Event,
     Failed,
     Kill,
+    Located,
     Retry,
     SlotAdded,
     SlotLost,
@@ -50,7 +51,8 @@ from shardwise.run.transitions import Cause, State
 class Scheduler:
     """Carries a graph of tasks through to its end.
 
-    An event costs O(log tasks); a retry or a loss while slots are idle looks at all of those.
+    An event costs O(log tasks + log slots); the loss of an idle slot, a retry while a host has many, and a start
+    while it is known where inputs lie, look at these.
 
     Parameters
     ----------
@@ -167,6 +169,9 @@ class Scheduler:
                 self._slot_lost(event)
             case CommitFailed():
                 self._commit_failed(event.attempt, event.failure)
+            case Located():
+                for place in event.places:
+                    self._tasks.ready.locate(place.task, place.hosts)
             case Drain():
                 self._draining = True
             case Tick():
@@ -221,8 +226,9 @@ class Scheduler:
         """An attempt failed, or its commit did: try the task again, or fail the run."""
         node = self._tasks[task]
         self._commands.append(Discard(attempt))
-        if self._attempts.of(task):  # the other one may still succeed
+        if others := self._attempts.of(task):  # they may still succeed
             self._tasks.move(node, Cause.OUTLIVED)
+            self._paces[node.task.stage].begin(others[0].since, others[0].attempt, self._alone)
             if failure.kind == "engine":
                 self._lose_in_vain(failure)
             return
@@ -332,36 +338,56 @@ class Scheduler:
             node = self._tasks.next
             if self._heed_lessons(node):
                 continue
+            if self._tasks.ready.knows_hosts and self._start_near(node):
+                continue
             if not self._send(node, node.failed_on):
                 return  # and what comes behind it waits too, or it would wait for ever
-            self._tasks.start()
+            self._tasks.start(node)
+
+    def _start_near(self, head: Node) -> bool:
+        """Start a task on a host that holds its input, if the one that is first in line may be passed."""
+        found = self._tasks.ready.near(self._slots.idle_hosts)
+        if found is None or not placement.may_be_passed(self._claim(head), head.failed_on is not None):
+            return False
+        node, host = self._tasks[found[0]], found[1]
+        plain = self._claim(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
+        if not plain or not self._send(node, None, host):
+            return False
+        self._tasks.start(node)
+        return True
 
     def _start_backups(self) -> None:
-        for due, running in self._stragglers():
+        if not self._may_start_backups():
+            return
+        for running in self._paces.stragglers(self._now, self._alone):
             node = self._tasks[running.task]
-            if due <= self._now and self._slots.idle and self._send(node, self._slots[running.slot]):
+            if self._alone(running.attempt) and self._slots.idle and self._send(node, self._slots[running.slot]):
                 self._tasks.move(node, Cause.DOUBLED)
 
-    def _send(self, node: Node, avoid: Slot | None) -> bool:
-        """Start an attempt, if a slot is idle where there is memory left for it."""
-        slot = self._slots.take(avoid, self._claim(node))
+    def _may_start_backups(self) -> bool:
+        """Whether slots have nothing better to do."""
+        return self._budgets.speculate and not self._tasks.ready and bool(self._slots.idle)
+
+    def _alone(self, attempt: int) -> Running | None:
+        """An attempt that is under way, the only one of its task, and not about to be killed."""
+        running = self._attempts.running.get(attempt)
+        if running is None or self._slots[running.slot].condemned or len(self._attempts.rivals[running.task]) > 1:
+            return None
+        return running
+
+    def _send(self, node: Node, avoid: Slot | None, host: str | None = None) -> bool:
+        """Start an attempt, if a slot is idle (on ``host``) where there is memory left for it."""
+        slot = self._slots.take(avoid, self._claim(node), host)
         if slot is None:
             return False
         running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)
         slot.attempt = running.attempt
+        if self._budgets.speculate and not running.backup:
+            self._paces[node.task.stage].begin(self._now, running.attempt, self._alone)
         self._commands.append(Start(running.task, running.attempt, running.slot, running.shares, running.backup))
         if self._budgets.seconds is not None:
             self._limits.append((self._now + self._budgets.seconds, running.attempt))
         return True
-
-    def _stragglers(self) -> list[tuple[float, Running]]:
-        """Attempts that a backup could be started for, now or later, and when; none while slots have better to do."""
-        if not self._budgets.speculate or self._tasks.ready or not self._slots.idle:
-            return []
-        alone = [rivals[0] for rivals in self._attempts.rivals.values() if len(rivals) == 1]
-        return self._paces.stragglers(
-            (self._tasks[at.task].task.stage, at) for at in alone if not self._slots[at.slot].condemned
-        )
 
     def _stop_or_wake(self) -> None:
         busy = self._attempts.running or self._attempts.committing
@@ -370,8 +396,9 @@ class Scheduler:
             self._commands.append(self.stopped)
         elif self._verdict is None:
             deadlines = [queue[0][0] for queue in (self._rests, self._limits) if queue]
-            if not self._draining:
-                deadlines += [due for due, _ in self._stragglers() if due > self._now][:1]
+            if not self._draining and self._may_start_backups():
+                late = self._paces.next_straggler(self._alone)
+                deadlines += [] if late is None else [late]
             if deadlines:
                 self._commands.append(Wake(min(deadlines)))
 

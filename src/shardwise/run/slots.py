@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -36,6 +37,7 @@ class Slots:
         self._there: dict[int, Slot] = {}
         self._gone: set[int] = set()
         self._shares = shares
+        self.most_shares = max(shares, 1)  # that the memory of any host has
         self._on_host: Counter[str] = Counter()
         self._most_on_host: dict[str, int] = {}
         self._claimed: Counter[str] = Counter()  # shares, by host
@@ -50,6 +52,7 @@ class Slots:
             self.most = max(self.most, len(self._there))
             self._on_host[host] += 1
             self._most_on_host[host] = max(self._most_on_host.get(host, 0), self._on_host[host])
+            self.most_shares = max(self.most_shares, self._most_on_host[host])
             heappush(self.idle, number)
 
     def known_lost(self, number: int) -> bool:
@@ -73,25 +76,27 @@ class Slots:
         return max(self._shares, self._most_on_host.get(host, 0))
 
     @property
-    def most_shares(self) -> int:
-        """How many shares the memory of any host has at most."""
-        return max(self._shares, *self._most_on_host.values(), 1)
+    def idle_hosts(self) -> set[str]:
+        """Hosts of idle slots."""
+        return {self._there[number].host for number in self.idle}
 
-    def take(self, failed_on: Slot | None, shares: int = 1) -> Slot | None:
-        """Give an idle slot away: the lowest, or one that is elsewhere than where the task failed before.
+    def take(self, failed_on: Slot | None, shares: int = 1, host: str | None = None) -> Slot | None:
+        """Give an idle slot away: the lowest, of ``host`` where that is given, or one that is elsewhere than where the
+        task failed before.
 
         None where no host of an idle slot has as many shares left; a host that is free of attempts always has.
         """
-        if failed_on is None and self._has_left(self._there[self.idle[0]].host, shares):
-            number = heappop(self.idle)
+        passed: list[int] = []
+        places = self._in_order(shares, passed)
+        if failed_on is not None:
+            number = elsewhere(places, failed_on.number, failed_on.host)
         else:
-            places = [(number, self._there[number].host) for number in self.idle]
-            places = [(number, host) for number, host in places if self._has_left(host, shares)]
-            if not places:
-                return None
-            number = elsewhere(places, failed_on.number, failed_on.host) if failed_on else min(places)[0]
-            self.idle.remove(number)
-            heapify(self.idle)
+            number = next((number for number, at in places if host in (None, at)), None)
+        for other in passed:
+            if other != number:
+                heappush(self.idle, other)
+        if number is None:
+            return None
         slot = self._there[number]
         slot.shares = min(shares, self.shares_of(slot.host))
         self._claimed[slot.host] += slot.shares
@@ -116,6 +121,14 @@ class Slots:
             self.idle.remove(number)
             heapify(self.idle)
         return not known
+
+    def _in_order(self, shares: int, passed: list[int]) -> Iterator[tuple[int, str]]:
+        """Idle slots where memory is left, and their hosts: the lowest first. Taken off the queue into ``passed``."""
+        while self.idle:
+            passed.append(number := heappop(self.idle))
+            host = self._there[number].host
+            if self._has_left(host, shares):
+                yield number, host
 
     def _has_left(self, host: str, shares: int) -> bool:
         whole = self.shares_of(host)

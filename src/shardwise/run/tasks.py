@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from heapq import heappop, heappush
 
 from shardwise.errors import InternalError
+from shardwise.run.ready import Ready
 from shardwise.run.slots import Slot
 from shardwise.run.task import Task
 from shardwise.run.transitions import BEGIN, Cause, State, step
@@ -50,7 +50,7 @@ class Tasks:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.counts = dict.fromkeys(State, 0)
-        self.ready: list[int] = []  # heap of ids
+        self.ready = Ready()
         self._nodes = {task.id: Node(task) for task in tasks}
         self._next_id = max(self._nodes, default=-1) + 1
         _check(tasks, self._nodes)
@@ -76,16 +76,17 @@ class Tasks:
     @property
     def next(self) -> Node:
         """The ready task with the lowest id."""
-        return self._nodes[self.ready[0]]
+        return self._nodes[self.ready.lowest]
 
-    def start(self) -> None:
-        """Take the ready task with the lowest id out of the queue: it is sent to a slot."""
-        self.move(self._nodes[heappop(self.ready)], Cause.STARTED)
+    def start(self, node: Node) -> None:
+        """Take a ready task out of the queue: it is sent to a slot."""
+        self.ready.remove(node.task.id)
+        self.move(node, Cause.STARTED)
 
     def split(self, node: Node, middle: int, shares: int) -> tuple[Task, ...]:
         """Put two tasks, in order of position, in the place of one that runs or is the next; they claim ``shares``."""
         if node.state is State.READY:
-            heappop(self.ready)
+            self.ready.remove(node.task.id)
         task, new = node.task, self._next_id
         self._next_id += 2
         halves = replace(task, id=new, last=middle), replace(task, id=new + 1, first=middle)
@@ -96,6 +97,7 @@ class Tasks:
         for half in node.halves:
             self._nodes[half.task.id] = half
             self.counts[BEGIN] += 1
+            self.ready.locate(half.task.id, self.ready.hosts(task.id))
             self.move(half, Cause.FED)
         return halves
 
@@ -106,7 +108,7 @@ class Tasks:
         self.counts[before] -= 1
         self.counts[after] += 1
         if after is State.READY:
-            heappush(self.ready, node.task.id)
+            self.ready.add(node.task.id)
         elif after is State.DONE:
             for fed in node.feeds:
                 fed.missing -= 1
@@ -122,8 +124,8 @@ class Tasks:
         states = Counter(node.state for node in self._nodes.values())
         if any(states[state] != count for state, count in self.counts.items()):
             raise InternalError(f"tasks are counted as {self.counts}, but there are {states}")
-        if sorted(self.ready) != self.in_state(State.READY):
-            raise InternalError(f"the queue of ready tasks is {sorted(self.ready)}")
+        if list(self.ready) != self.in_state(State.READY):
+            raise InternalError(f"the queue of ready tasks is {list(self.ready)}")
         for task, node in self._nodes.items():
             missing = sum(self._missing(self[need]) for need in set(node.task.needs))
             if node.missing != missing or (missing and node.state not in (State.WAITING, State.DONE)):
