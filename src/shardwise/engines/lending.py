@@ -73,6 +73,7 @@ class LendingEngine(ABC):
         self._leaving = False  # what ends now is not replaced
         self._closing = threading.Event()
         self._shipped = located(())
+        self._answered = False
         self._idle_since = 0.0
         self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
         """Called with what a host says of itself before it is lent; raises where it is of no use."""
@@ -103,6 +104,7 @@ class LendingEngine(ABC):
 
     def _asked(self) -> None:
         """The cluster answers, and has been asked for slots: patience begins anew."""
+        self._answered = True
         self._idle_since = time.monotonic()
 
     def _joined(self, agent: str) -> None:
@@ -308,10 +310,11 @@ class LendingEngine(ABC):
         return downs
 
     def _check_patience(self) -> None:
-        if self._where or time.monotonic() - self._idle_since < self.patience:
+        patience = self.patience if self._answered else 2 * self.patience  # who cannot connect says more itself
+        if self._where or time.monotonic() - self._idle_since < patience:
             return
         what = f"{self._want.slots} slots of {self._want.threads} threads"
         raise EngineError(
-            f"{self.name} lent no slot within {self.patience:g} s; asked for: {what}; {self._offer()}",
+            f"{self.name} lent no slot within {patience:g} s; asked for: {what}; {self._offer()}",
             f"free or add resources there, or ask for less; {GOES_ON}",
         )
