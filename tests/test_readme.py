@@ -25,7 +25,8 @@ def blocks(language: str, kind: str) -> list[str]:
 def commands() -> list[tuple[str, str]]:
     """Command lines and what follows them."""
     shown = [block.partition("\n") for block in blocks("", "text") if block.startswith("$ ")]
-    return [(line[2:], output) for line, _, output in shown if not line.startswith("$ shardwise show")]  # times
+    differs = ("$ shardwise show", "$ shardwise probe")  # times; what is installed
+    return [(line[2:], output) for line, _, output in shown if not line.startswith(differs)]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,10 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("name", ["speeds.py", "clean.py", "slow.py", "strict.py"])
 def test_the_files_are_those_shown(name: str) -> None:
     assert (FILES / name).read_text() in blocks("", "python")
+
+
+def test_the_job_side_by_side_is_the_one_shown() -> None:
+    assert (ROOT / "examples" / "side_by_side" / "with_shardwise.py").read_text() in blocks("", "python")
 
 
 def test_both_languages_show_the_same() -> None:
