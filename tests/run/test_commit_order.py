@@ -61,3 +61,13 @@ def test_a_put_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pyt
             store.put("a", b"new, and longer")
     assert store.get("a") == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_name_is_given_to_a_whole_file_only(tmp_path: Path) -> None:
+    """Who reads, or is killed, between two steps of a put sees the old bytes or the new ones."""
+    store = LocalStore(str(tmp_path))
+    store.put("a", b"old")
+    first = (tmp_path / "a").stat().st_ino
+    store.put("a", b"new")
+    assert store.get("a") == b"new"
+    assert (tmp_path / "a").stat().st_ino != first, "the file was written again, not replaced"

@@ -23,8 +23,8 @@ def connect(
     if where is None:
         where = ours.enter_context(
             distributed.LocalCluster(
-                1,
-                slots,
+                n_workers=slots,
+                threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",  # None would take port 8787
                 worker_dashboard_address="127.0.0.1:0",
