@@ -1,6 +1,7 @@
 # make demo, make test: each alone, on a fresh clone. make check: what to run before committing.
 # make explore: the tests with new random cases. make proof: kills, interrupts and planted bugs at full size; more than an hour.
-# make clusters: the tests of engines on Dask, Ray and Spark as well, one after another; a quarter of an hour.
+# make clusters: the tests of engines on Dask, Ray and Spark as well, one after another: clusters of separate processes,
+# their parts killed, then embedded ones. Half an hour. What cannot be had is skipped, with its reason and its count.
 # make bench: Shardwise beside its peers, which get an environment of their own; ARGS chooses (ARGS="group_mean --runs 3").
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,9 +23,13 @@ test: .venv/ready
 explore: .venv/ready
 	SHARDWISE_EXPLORE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
+CLUSTERS := SHARDWISE_CLUSTERS=1 SHARDWISE_PATIENCE=300 $(BIN)/python -m pytest -q
+
 clusters: .venv/ready
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dask,ray,spark]"
-	SHARDWISE_CLUSTERS=1 $(BIN)/python -m pytest -q tests/conformance/test_engines.py tests/engines
+	$(CLUSTERS) tests/conformance/test_engines.py tests/engines
+	$(CLUSTERS) tests/faults/test_clusters.py tests/faults/test_relay.py
+	SHARDWISE_ENGINES="dask ray spark" $(CLUSTERS) tests/conformance/test_engines.py
 
 proof: .venv/ready
 	$(BIN)/python proof/run.py

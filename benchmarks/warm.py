@@ -8,7 +8,7 @@ from typing import Any
 from shardwise.api.job import Job
 from shardwise.api.options import Options
 from shardwise.api.outcome import answer
-from shardwise.api.runner import graph_of
+from shardwise.api.planning import graph_of
 from shardwise.api.runs import RunLedger
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.local import LocalEngine

@@ -14,15 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
-PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
+from processes import PATIENCE, kill_tree
+
 SLOTS = 4
 
 
@@ -35,6 +36,7 @@ class Cluster:
     heads: list[subprocess.Popen[bytes]] = field(default_factory=list)
     nodes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     client: str = ""  # a second way to it
+    held: Callable[[], int] = lambda: 0  # asks it how many slots (threads, CPUs, cores) others than this process hold
 
     def start(self, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
         log = open(self.directory / f"{len(self.heads) + len(self.nodes)}.log", "wb")  # noqa: SIM115
@@ -65,16 +67,6 @@ class Cluster:
         for process in (*self.nodes, *self.heads):
             kill_tree(process.pid)
             process.wait()
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and all that it started, even in sessions of their own."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        first = psutil.Process(pid)
-        first.suspend()
-        for process in (*first.children(recursive=True), first):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
 
 
 def _die_with_us() -> None:
@@ -108,9 +100,17 @@ def dask_cluster(nodes: int = 2) -> Iterator[Cluster]:
             for _ in range(nodes):
                 add_dask_node(cluster, address)
             cluster.url = "dask:" + address.removeprefix("tcp:")
+            cluster.held = lambda: _held_by_dask(address)
             yield cluster
         finally:
             cluster.kill()
+
+
+def _held_by_dask(address: str) -> int:
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        return sum(map(len, client.processing().values()))
 
 
 def add_dask_node(cluster: Cluster, address: str, *more: str) -> subprocess.Popen[bytes]:
@@ -134,8 +134,8 @@ main()
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
-    """A head and nodes of two CPUs each. This process is connected to it as long as it lives."""
+def ray_cluster(nodes: int = 1, joins: bool = True) -> Iterator[Cluster]:
+    """A head and nodes of two CPUs each. This process ``joins`` it as long as it lives: Ray ends it with its head."""
     with _directory() as directory, pytest.MonkeyPatch.context() as patch:
         # Without "clusters" Ray binds to loopback only.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -152,9 +152,13 @@ def ray_cluster(nodes: int = 1) -> Iterator[Cluster]:
             cluster.until(lambda: cluster.log().count("Ray runtime started") > nodes)
             patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
             cluster.client = f"ray://127.0.0.1:{client[1]}"
+            if not joins:
+                yield cluster
+                return
             import ray
 
             ray.init("auto", log_to_driver=False)
+            cluster.held = lambda: int(ray.cluster_resources()["CPU"] - ray.available_resources().get("CPU", 0))
             yield cluster
         finally:
             if "ray" in sys.modules:
@@ -174,22 +178,26 @@ def _ray_node(cluster: Cluster, options: list[str], clusters: str = "0") -> subp
 
 
 @contextlib.contextmanager
-def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
-    """A standalone master and workers of four cores each. This process keeps a context there as long as it lives."""
+def spark_cluster(nodes: int = 2, joins: bool = True) -> Iterator[Cluster]:
+    """A standalone master and workers of four cores. This process ``joins`` it, by a context as long as it lives."""
     from pyspark import SparkConf, SparkContext
 
     with _directory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("PYSPARK_PYTHON", sys.executable)
-        port = free_port()
+        port, page = free_port(), free_port()
         cluster = Cluster(f"spark://127.0.0.1:{port}", directory)
         try:
-            master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--webui-port", "0"]
+            master = ["org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--webui-port", str(page)]
             cluster.heads.append(_spark(cluster, *master, "--port", str(port)))
             cluster.until(lambda: _listens(port))
             for _ in range(nodes):
                 add_spark_node(cluster, port)
             cluster.until(lambda: cluster.log().count("Registering worker") >= nodes)
+            cluster.held = lambda: _held_by_spark(page)
+            if not joins:
+                yield cluster
+                return
             settings = SparkConf().setMaster(cluster.url).setAppName("tests").set("spark.cores.max", str(SLOTS))
             for name in ("spark.driver.host", "spark.driver.bindAddress"):
                 settings.set(name, "127.0.0.1")
@@ -204,6 +212,12 @@ def spark_cluster(nodes: int = 2) -> Iterator[Cluster]:
                 context.stop()
         finally:
             cluster.kill()
+
+
+def _held_by_spark(page: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=PATIENCE) as answer:
+        apps = json.load(answer)["activeapps"]
+    return sum(app["cores"] for app in apps if app["name"] != "tests")
 
 
 def add_spark_node(cluster: Cluster, port: int) -> subprocess.Popen[bytes]:

@@ -42,7 +42,8 @@ def test_the_package_alone(tmp_path: Path) -> None:
 
 
 def test_items_in_this_process(tmp_path: Path) -> None:
-    found = imported(ITEMS.format(options=""), tmp_path)
+    patient = "import shardwise.api.trial\nshardwise.api.trial.FIRST_SECONDS = shardwise.api.trial.START_SECONDS = 60\n"
+    found = imported(patient + ITEMS.format(options=""), tmp_path)
     assert found & {*KERNELS, *NEVER, "concurrent.futures", "difflib"} == set()
     assert found & {"shardwise.run.driver", "shardwise.run.directory", "shardwise.compute.convert"} == set()
 

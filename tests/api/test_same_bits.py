@@ -96,7 +96,7 @@ def test_any_order_retries_and_a_resume_give_the_same_bytes(
     expected = answer(job, engine="inline", shard_size="1GB")
     first, second = UnrulyEngine(seed, slots=4, outcomes=2 * seed), UnrulyEngine(seed + 100, slots=1 + seed % 4)
     engines = iter([first, second])
-    monkeypatch.setattr("shardwise.api.runner.make_engine", lambda name: next(engines))
+    monkeypatch.setattr("shardwise.api.lender.make_engine", lambda name: next(engines))
     with pytest.raises(PowerCut):
         job.run(engine="local:4", shard_size="1B", retries=30, progress="none", restart=True)
     result = job.run(engine="local:4", shard_size="30kB" if seed % 2 else "1B", retries=30, progress="none")

@@ -27,6 +27,7 @@ import pytest
 
 from clusters import Clusters
 from pools import processes
+from processes import PATIENCE, gone
 from shardwise import records
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
@@ -49,7 +50,6 @@ ENGINES = CHOSEN or [
     *("process_pool", "joblib", "dask-cluster", "ray-cluster", "spark-cluster"),
 ]
 WITH_PROCESSES = [engine for engine in ENGINES if engine != "inline"]  # whose slots can be killed, and crash alone
-PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 BIG = 50 << 20
 
 
@@ -163,19 +163,6 @@ def another(driver: Driver) -> Engine:
     """An engine of the same kind. The first is closed: an embedded cluster has only as many slots as were wanted."""
     driver.engine.close()
     return engine_at(driver.url)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process ends soon; nobody may be there to take its status."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 # --- programs ------------------------------------------------------------------------------------------------------

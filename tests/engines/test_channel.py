@@ -14,6 +14,7 @@ import pytest
 
 from shardwise.engines import channel, mail
 from shardwise.engines.agent import Terms
+from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
 
 PATIENCE = 60.0
@@ -28,6 +29,7 @@ class Exchange:
             lambda agent: self.told.put(("joined", agent, None)),
             lambda agent, message: self.told.put(("heard", agent, message)),
             lambda agent, why: self.told.put(("lost", agent, why)),
+            Waits(),
         )
 
     def expect(self, what: str) -> tuple[str, object]:

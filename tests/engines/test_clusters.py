@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 import shardwise as sw
-from clusters import PATIENCE, Clusters, add_dask_node, dask_cluster, kill_tree, skip_where_missing
-from conformance.test_engines import gone
+from clusters import Clusters, add_dask_node, dask_cluster, skip_where_missing
+from processes import PATIENCE, gone, kill_tree
 from shardwise.engines import handshake
 from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine

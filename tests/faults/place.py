@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from processes import PATIENCE
 from shardwise.run.directory import RunDirectory
 from shardwise.run.history import COMMITTED
 from shardwise.run.journal import Journal
@@ -35,6 +40,16 @@ def make_data(directory: Path, seed: int, files: int = 4) -> Path:
         table = pa.table({"k": rng.integers(0, 5, ROWS), "x": wide})
         pq.write_table(table, directory / f"{number}.parquet", row_group_size=BATCH)
     return directory
+
+
+def await_that(happened: Callable[[], object], driver: subprocess.Popen[str]) -> None:
+    """Wait for something that a driver at work brings about."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        if driver.poll() is not None:
+            raise AssertionError(f"the driver ended too early:\n{driver.communicate()[1]}")
+        assert time.monotonic() < deadline, f"nothing happened for {PATIENCE} s"
+        time.sleep(0.005)
 
 
 class Place:
@@ -61,14 +76,35 @@ class Place:
 
     def finish(self, **options: str) -> tuple[str, int, int]:
         """Carry the job out; digest of the answer, tasks, and how many of those were committed before."""
-        out, err = self.start(**options).communicate(timeout=120)
+        out, err = self.start(**options).communicate(timeout=120 + PATIENCE)
         assert out, err
         digest, tasks, resumed = out.split()
         return digest, int(tasks), int(resumed)
 
     def seen(self) -> Counter[str]:
         """Batches that the job's function was given, and how often."""
-        return Counter(self.log.read_text().split()) if self.log.exists() else Counter()
+        return Counter(batch for batch, _ in self._noted())
+
+    def pids(self) -> set[int]:
+        """Processes that the job's function ran in."""
+        return {int(pid) for _, pid in self._noted()}
+
+    def _noted(self) -> list[list[str]]:
+        return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    @contextlib.contextmanager
+    def gate(self, batch: str) -> Iterator[None]:
+        """A gate that no function passes with this batch or a later one, as long as the block lasts."""
+        gate, hidden = Path(f"{self.log}.gate"), Path(f"{self.log}.gate.tmp")
+        with open(hidden, "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(batch)
+            file.flush()
+            hidden.replace(gate)
+            try:
+                yield
+            finally:
+                gate.unlink()
 
     def committed(self) -> set[str]:
         """Batches that the journal names, as the log writes them."""

@@ -2,21 +2,26 @@
 
 It runs one job and prints the digest of its bytes, how many tasks it has, and how many were committed before.
 
-Every batch that a function sees is noted in LOG, one line each, in one write, so that the tests can tell what ran.
+Every batch that a function sees is noted in LOG, one line each, in one write, with the number of the process, so that
+the tests can tell what ran. Beside it there may be a gate: a file that somebody keeps locked, and that names a batch.
+On that one and all later ones the function waits until the gate is opened.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 import shardwise as sw
+from shardwise.engines.registry import make_engine
 
 
 class Sum(sw.Aggregate[float]):
@@ -38,10 +43,19 @@ class Sum(sw.Aggregate[float]):
 def job(kind: str, data: str, out: str, log: str) -> sw.Job:
     trips = sw.read_parquet(data, batch_rows=500)
 
+    def wait_at_the_gate(fragment: int, index: int) -> None:
+        try:
+            with open(log + ".gate") as gate:
+                if (fragment, index) >= tuple(int(part) for part in gate.read().split(":")):
+                    fcntl.flock(gate, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            pass
+
     def noted(table: pa.Table, ctx: sw.Context) -> pa.Table:
         fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(fd, f"{ctx.batch.fragment}:{ctx.batch.index}\n".encode())
+        os.write(fd, f"{ctx.batch.fragment}:{ctx.batch.index} {os.getpid()}\n".encode())
         os.close(fd)
+        wait_at_the_gate(ctx.batch.fragment, ctx.batch.index)
         noise = ctx.rng.random(table.num_rows)
         for _ in range(5):  # some work, so that there is something to be killed in
             noise = np.sqrt(noise * noise + 1e-9)
@@ -67,9 +81,22 @@ def digest(kind: str, out: str, result: sw.Result) -> str:
     return hashed.hexdigest()
 
 
+def patient(url: str, seconds: float) -> Any:
+    """An engine; a cluster may take so long until it lends a slot, as a machine that is busy with tests needs."""
+    engine: Any = make_engine(url)
+    if not hasattr(engine, "patience"):
+        return url
+    engine.patience = seconds
+    return engine
+
+
 def main(arguments: Sequence[str]) -> None:
     kind, data, out, log, *rest = arguments
-    options: dict[str, object] = dict(pair.split("=", 1) for pair in rest)
+    options: dict[str, Any] = dict(pair.split("=", 1) for pair in rest)
+    if "workers" in options:
+        options["workers"] = int(options["workers"])
+    if patience := os.environ.get("SHARDWISE_PATIENCE"):
+        options["engine"] = patient(str(options["engine"]), float(patience))
     result = job(kind, data, out, log).run(retries=5, progress="none", **options)
     print(digest(kind, out, result), result.run.tasks, result.run.resumed_tasks, flush=True)
 

@@ -343,6 +343,7 @@ def test_garbage_is_swept(url: str) -> None:
         attempt(run, 4, 8)
     store = open_store(url)
     store.put("outputs/s/00000004-00000008-rows.arrow", b"stray")
+    store.put("_attempts/hello-5eaf00d/question", b"of a driver that was killed")
     with RunDirectory.open(url, JOB) as run:
         mine = attempt(run, 4, 8)
         run.sweep()

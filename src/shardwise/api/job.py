@@ -51,7 +51,7 @@ class Job:
         UsageError
             The job cannot be carried out like this: a column does not suit its aggregate, or memory is too small.
         """
-        from shardwise.api.runner import plan
+        from shardwise.api.planning import plan
 
         return plan(self, Options.of(options))
 

@@ -9,34 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from shardwise.api.lender import Lender
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
+from shardwise.api.planning import choice_of, graph_of, reach, refuse_a_place_of_our_own
 from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failure
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
-from shardwise.api.runs import RunLedger, look_at, open_ledger
-from shardwise.compute.connection import open_early
-from shardwise.engines.registry import engine_label, engine_reach, engine_room, make_engine
-from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
-from shardwise.plan.choose import Choice, choose
-from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
-from shardwise.plan.shards import Weights, cut
-from shardwise.plan.work import AggregateTo, DescribeTo, Work, WriteTo
+from shardwise.api.runs import RunLedger, open_ledger
+from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
+from shardwise.plan.choose import Choice
+from shardwise.plan.graphs import settle_graph
+from shardwise.plan.work import Work, WriteTo
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
     from shardwise.api.trial import Trial
-    from shardwise.plan.plan import Plan, StagePlan
-    from shardwise.run.driver import Driver
     from shardwise.run.graph import Graph
 
 
 def run(job: Job, options: Options) -> Result:
     """Carry out a job."""
     started = time.monotonic()
-    _refuse_a_place_of_our_own(options)
+    refuse_a_place_of_our_own(options)
     work = job.work(options)
     ledger = None
     try:
@@ -59,7 +56,7 @@ class _Run:
     def result(self) -> Result:
         """Settle, plan, carry out, and hand over the answer."""
         end = reach(self.work, self.options.share, self.ledger)
-        choice = _choice(self.work, self.options, end)
+        choice = choice_of(self.work, self.options, end)
         allowance = Allowance.of(self.options.max_quarantined)
         keeper = Keeper(self.ledger, allowance, self.work.rows if self._is_whole(end) else None, end)
         progress = Progress(self.options.progress)
@@ -70,7 +67,7 @@ class _Run:
         trial = self._trial(choice)
         watcher.ours = set() if trial is None else trial.attempts
         totals = _Totals(watcher.ours)
-        lender = _Lender(choice, self.options, self.ledger, watcher, guarded, self.work.is_native)
+        lender = Lender(choice, self.options, self.ledger, watcher, guarded, self.work.is_native)
         with contextlib.closing(lender):
             carry_out = totals.counting(lender.carry_out)
             try:
@@ -191,154 +188,3 @@ class _Totals:
             return commits
 
         return counted
-
-
-def _refuse_a_place_of_our_own(options: Options) -> None:
-    """Workers on other hosts cannot write into this user's cache: say so before any work."""
-    if options.ship:
-        from shardwise.engines.shipping import located
-
-        located(options.ship)
-    if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
-        raise UsageError(
-            f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
-            "say where the run is kept: --run-dir with a path or URL that the driver and all workers reach",
-        )
-
-
-class _Lender:
-    """An engine and its driver, opened when a graph has something to do."""
-
-    def __init__(
-        self,
-        choice: Choice,
-        options: Options,
-        ledger: RunLedger,
-        watcher: ProgressWatcher,
-        guarded: bool,
-        native: bool,
-    ) -> None:
-        self.choice = choice
-        self._native = native
-        self._guarded = guarded
-        self._options = options
-        self._ledger = ledger
-        self._watcher = watcher
-        self._driver: Driver | None = None
-
-    def carry_out(self, graph: Graph) -> dict[int, Any]:
-        """Commits of all tasks, by id."""
-        if all(task.done for task in graph.tasks):
-            return dict(graph.done)
-        if self._driver is None:
-            self._driver = self._open()
-        return self._driver.run(graph)
-
-    def _open(self) -> Driver:
-        if self._native and self.choice.engine == "inline":
-            open_early()
-        from shardwise.data.loans import Loans  # all here, as a run that a trial or an earlier one did needs none
-        from shardwise.engines.protocol import Want
-        from shardwise.run.driver import Driver
-        from shardwise.run.task import Budgets
-
-        choice, options = self.choice, self._options
-        engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url, tuple(options.ship)))
-        again = options.retries
-        budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
-        budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)
-        loans = Loans(getattr(engine, "reach", "network"))
-        driver = Driver(
-            engine,
-            self._ledger,
-            budgets,
-            self._watcher,
-            choice.threads,
-            choice.memory,
-            options.memory_bytes,
-            loans=loans,
-        )
-        if self._guarded:  # narrowing takes as many calls as it takes: the time of each is bounded, by the workers
-            driver.budgets = replace(budgets, seconds=None)
-            from shardwise.run.suspects import Suspects
-
-            driver.call_seconds, driver.suspects = options.timeout_seconds, Suspects(budgets)
-        return driver
-
-    @property
-    def local_reads(self) -> float | None:
-        """Share of what was read where it lies; None: nobody knows where it lies."""
-        driver = self._driver
-        return round(driver.local_bytes / driver.located_bytes, 4) if driver and driver.located_bytes else None
-
-    def close(self) -> None:
-        """Give the slots back."""
-        if self._driver is not None:
-            self._driver.close()
-
-
-def reach(work: Work, share: float, ledger: RunLedger) -> int:
-    """Ordinals to do: all, or the first ``share`` of them (never cutting a committed task)."""
-    total = sum(fragment.batches for fragment in work.pipeline.source.fragments)
-    if share >= 1:
-        return total
-    unit = work.part_batches
-    end = min(total, max(1, -(-int(total * share + 0.5) // unit)) * unit)
-    stages = ("partial", "collect", "write")
-    return max([end, *(c.last for s in stages for c in ledger.committed(s) if c.first < end < c.last)])
-
-
-def _choice(work: Work, options: Options, end: int) -> Choice:
-    named = engine_label(options.engine)
-    far = engine_reach(options.engine) == "network"
-    room = engine_room(options.engine) if far and options.workers is None else None
-    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
-
-
-def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
-    """The graph of a settled job, and the tasks whose outputs are the answer."""
-    weights = Weights.of(work.pipeline.source.fragments)
-
-    def cutter(ranges: Any) -> list[tuple[int, int]]:
-        return cut(ranges, weights, choice.target, work.part_batches)
-
-    if isinstance(work.target, (AggregateTo, DescribeTo)):
-        graph, task = aggregate_graph(work, work.aggregation(), end, ledger, cutter)
-        return graph, [task]
-    return rows_graph(work, end, ledger, cutter)
-
-
-def plan(job: Job, options: Options) -> Plan:
-    """What ``run`` would do. Writes nothing; functions whose result has to be settled are not called."""
-    from shardwise.plan.memory import projected
-    from shardwise.plan.plan import Plan
-
-    _refuse_a_place_of_our_own(options)
-    work = job.work(options)
-    with look_at(work, job.title, options) as ledger:
-        end = reach(work, options.share, ledger)
-        choice = _choice(work, options, end)
-        stages = _planned(work, end, choice, ledger)
-        return Plan(
-            job.title,
-            choice.engine,
-            choice.workers,
-            choice.threads,
-            stages,
-            projected(work, choice.engine.split(":")[0], choice.workers),
-            options.memory_bytes,
-            ledger.kept_at,
-            choice.reasons,
-        )
-
-
-def _planned(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[StagePlan, ...]:
-    from shardwise.plan.preview import preview
-
-    if work.settled:
-        graph, _ = graph_of(work, end, choice, ledger)
-        return preview(graph, work, end)
-    graph, _ = settle_graph(work.pipeline, end, ledger)
-    weights = Weights.of(work.pipeline.source.fragments)
-    return preview(graph, work, end, later=len(cut([(0, end)], weights, choice.target, work.part_batches)))

@@ -21,13 +21,8 @@ from shardwise.engines import mail
 from shardwise.engines.handshake import about_this_host, answer_proof
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
-
-ORPHAN_SECONDS = 20.0
-"""An agent that no driver has asked for news for so long ends itself, and its worker."""
-
-POLL_SECONDS = 5.0
-"""An agent that has no news says so after this time, so that the driver knows that it lives."""
 
 REST_SECONDS = 0.25
 """After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task.
@@ -43,7 +38,8 @@ class Terms:
 
     threads: int = 1
     memory: int | None = None
-    orphan_seconds: float = ORPHAN_SECONDS
+    poll_seconds: float = Waits().poll
+    orphan_seconds: float = Waits().orphan
     root: str = ""  # the run directory, where hosts must prove that they use it, and the driver's nonce
     nonce: str = ""
 
@@ -62,6 +58,7 @@ class Agent:
     def __init__(self, terms: Terms) -> None:
         self.id = uuid.uuid4().hex
         self.outbox = mail.Outbox()
+        self.poll_seconds = terms.poll_seconds
         self._inbox = mail.Inbox()
         self._terms = terms
         self._orders: list[bytes] = []
@@ -83,10 +80,10 @@ class Agent:
             self._orders += orders
             self._ring()
 
-    def poll(self, seen: int, timeout: float | None = POLL_SECONDS) -> tuple[int, list[bytes]]:
+    def poll(self, seen: int) -> tuple[int, list[bytes]]:
         """News after those that were ``seen``, and the number of the last; waits for some."""
         self.touch()
-        news = self.outbox.after(seen, timeout)
+        news = self.outbox.after(seen, self.poll_seconds)
         self.touch()
         return news
 

@@ -18,15 +18,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shardwise.engines.agent import POLL_SECONDS, Agent, Terms
+from shardwise.engines.agent import Agent, Terms
+from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
 
 HEADER = struct.Struct("!Q")
 NONCE = 32
 HANDSHAKE_SECONDS = 10.0
 
-SILENCE_SECONDS = 3 * POLL_SECONDS
-"""Who says nothing for so long is given up: the link may be cut, though neither end was told."""
+PIECE = 1 << 16
+"""A long message is read in pieces: each shows that its sender lives, however slow the link is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Switchboard:
     ----------
     joined, heard, lost : callable
         Told of an agent's call, of each of its messages, and of its end.
+    waits : Waits
+        After how much silence an agent is given up: the link may be cut, though neither end was told.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class Switchboard:
         joined: Callable[[str], None],
         heard: Callable[[str, bytes], None],
         lost: Callable[[str, str], None],
+        waits: Waits,
     ) -> None:
-        self._joined, self._heard, self._lost = joined, heard, lost
+        self._joined, self._heard, self._lost, self._waits = joined, heard, lost, waits
         self._lines: dict[str, asyncio.StreamWriter] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: Door | None = None
@@ -93,6 +97,8 @@ class Switchboard:
             self._lines[agent] = line
             self._joined(agent)
             await self._listen(agent, reader, line)
+        except asyncio.IncompleteReadError:
+            pass
         except (OSError, EOFError, TimeoutError) as error:
             why = f"{type(error).__name__} {error}".strip()
         finally:
@@ -112,20 +118,35 @@ class Switchboard:
 
     async def _listen(self, agent: str, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
         heard_at = time.monotonic()
+        silent = False
 
         async def keep_alive() -> None:
-            while time.monotonic() - heard_at < SILENCE_SECONDS:
+            nonlocal silent
+            while time.monotonic() - heard_at < self._waits.silence:
                 line.write(HEADER.pack(0))
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(self._waits.poll)
+            silent = True
             line.transport.abort()
+
+        async def exactly(size: int) -> bytes:
+            nonlocal heard_at
+            pieces = []
+            while size:
+                pieces.append(await reader.readexactly(min(size, PIECE)))
+                size -= len(pieces[-1])
+                heard_at = time.monotonic()
+            return b"".join(pieces)
 
         beat = asyncio.create_task(keep_alive())
         try:
             while True:
-                (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-                heard_at = time.monotonic()
+                (length,) = HEADER.unpack(await exactly(HEADER.size))
                 if length:
-                    self._heard(agent, await reader.readexactly(length))
+                    self._heard(agent, await exactly(length))
+        except (OSError, EOFError):
+            if silent:
+                raise TimeoutError(f"it said nothing for {self._waits.silence:g} s") from None
+            raise
         finally:
             beat.cancel()
 
@@ -157,7 +178,7 @@ def lend(door: Door, terms: Terms) -> None:
         listening.start()
         talking.start()
         agent.run()
-        talking.join()
+        talking.join(terms.poll_seconds)  # it may wait for a driver that takes nothing any more
         with contextlib.suppress(OSError):
             line.shutdown(socket.SHUT_RDWR)
         listening.join()
@@ -183,11 +204,10 @@ def _listen(agent: Agent, line: socket.socket) -> None:
     number = 0
     with contextlib.suppress(OSError):
         while True:
-            (length,) = HEADER.unpack(_exactly(line, HEADER.size))
-            agent.touch()
+            (length,) = HEADER.unpack(_exactly(line, HEADER.size, agent.touch))
             if length:
                 number += 1
-                agent.post(number, [_exactly(line, length)])
+                agent.post(number, [_exactly(line, length, agent.touch)])
     agent.close()
 
 
@@ -196,16 +216,17 @@ def _talk(agent: Agent, line: socket.socket) -> None:
     seen = 0
     with contextlib.suppress(OSError):
         while not agent.has_ended(seen):
-            seen, messages = agent.outbox.after(seen, POLL_SECONDS)
+            seen, messages = agent.outbox.after(seen, agent.poll_seconds)
             line.sendall(b"".join(part for m in messages or [b""] for part in (HEADER.pack(len(m)), m)))
 
 
-def _exactly(line: socket.socket, size: int) -> bytes:
+def _exactly(line: socket.socket, size: int, touch: Callable[[], None] = lambda: None) -> bytes:
     data = bytearray(size)
     view, have = memoryview(data), 0
     while have < size:
         count = line.recv_into(view[have:])
         if not count:
             raise ConnectionResetError("the driver hung up")
+        touch()
         have += count
     return bytes(data)

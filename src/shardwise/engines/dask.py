@@ -7,7 +7,6 @@ reached from here, through the scheduler.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import tempfile
@@ -15,8 +14,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from shardwise.engines.agent import POLL_SECONDS
-from shardwise.engines.dask_slot import Talk, serve
+from shardwise.engines.dask_cluster import connect
+from shardwise.engines.dask_mail import Talks
+from shardwise.engines.dask_slot import serve
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.room import Room, of_workers
 from shardwise.engines.shipping import SHIP_OURS, packed
@@ -59,18 +59,19 @@ class DaskEngine(LendingEngine):
         self._cluster = cluster
         self._resources = resources
         self._seats: dict[str, distributed.Future] = {}
-        self._talks: dict[str, Talk] = {}
+        self._forgotten: list[str] = []  # seats that the scheduler dropped when the link to it was cut
         self._taken: dict[str, float] = {}
         self._client: distributed.Client
 
     def _lend(self) -> None:
         with contextlib.ExitStack() as ours:
-            self._client = client = self._connect(ours, self.patience)
+            self._client = client = connect(self._cluster, self._want.slots, self.patience, ours)
+            self._talks = Talks(client, self.waits, self._joined, self._heard, self._lost)
             topic = f"shardwise-{uuid.uuid4().hex}"
             if self._shipped:
                 with tempfile.TemporaryDirectory() as directory:
                     client.upload_file(str(packed(self._shipped, directory)))
-            client.subscribe_topic(topic, self._welcome)
+            client.subscribe_topic(topic, self._talks.welcome)
             self._taken = self._takes(client)
             for _ in range(self._slots):
                 self._seat(topic)
@@ -78,34 +79,16 @@ class DaskEngine(LendingEngine):
             gone_since = 0.0
             while not self._closing.wait(1.0):
                 gone_since = 0.0 if client.status == "running" else gone_since or time.monotonic()
-                if gone_since and time.monotonic() - gone_since > POLL_SECONDS:
+                if gone_since and time.monotonic() - gone_since > self.waits.head:
                     raise EngineError(f"Dask's scheduler at {client.scheduler.address} is gone", GOES_ON)
+                if self._forgotten and not gone_since:
+                    client.subscribe_topic(topic, self._talks.welcome)
+                    while self._forgotten:
+                        self._forgotten.pop()
+                        self._seat(topic)
             if client.status == "running":
                 client.unsubscribe_topic(topic)
                 client.cancel(list(self._seats.values()))
-
-    def _connect(self, ours: contextlib.ExitStack, seconds: float) -> distributed.Client:
-        import distributed
-
-        if isinstance(self._cluster, distributed.Client):
-            return self._cluster
-        where: Any = self._cluster
-        if where is None:
-            where = ours.enter_context(
-                distributed.LocalCluster(
-                    1,
-                    self._want.slots,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",  # None would take port 8787
-                    worker_dashboard_address="127.0.0.1:0",
-                    memory_limit=None,
-                    silence_logs=50,
-                )
-            )
-        try:
-            return ours.enter_context(distributed.Client(where, set_as_default=False, timeout=seconds))
-        except OSError as error:
-            raise EngineError(f"no Dask scheduler answers at {where}: {error}", "see that it runs there") from error
 
     def _seat(self, topic: str) -> None:
         key = f"shardwise-slot-{uuid.uuid4().hex}"
@@ -117,7 +100,10 @@ class DaskEngine(LendingEngine):
     def _vacated(self, topic: str, seat: distributed.Future) -> None:
         """A seat has ended: its slot closed, or Dask has given up placing it."""
         self._seats.pop(seat.key, None)
-        if self._leaving or self._client.status != "running":
+        if self._leaving:
+            return
+        if seat.status in ("cancelled", "lost") or self._client.status != "running":
+            self._forgotten.append(seat.key)
             return
         error = seat.exception() if seat.status == "error" else None
         if error is None or type(error).__name__ == "KilledWorker":
@@ -126,39 +112,8 @@ class DaskEngine(LendingEngine):
             fix = "install the same Shardwise in the environment of Dask's scheduler and workers, " + SHIP_OURS
             self._fail(EngineError(f"Dask's workers cannot lend slots: {type(error).__name__}: {error}", fix))
 
-    # --- on the client's event loop --------------------------------------------------------------------------------
-
-    def _welcome(self, event: tuple[float, dict[str, str]]) -> None:
-        agent, address = event[1]["agent"], event[1]["address"]
-        task = asyncio.get_running_loop().create_task(self._fetch(agent, address))
-        task.add_done_callback(lambda task: self._lost(agent, f"{task.exception() or 'it closed'}"))
-
-    async def _fetch(self, agent: str, address: str) -> None:
-        """Fetch an agent's mail until it is gone."""
-        talk = self._talks[agent] = Talk(agent, await self._reach(address))
-        self._joined(agent)
-        while not self._closing.is_set():
-            for message in await talk.news():
-                self._heard(agent, message)
-
-    async def _reach(self, address: str) -> Any:
-        from distributed.actor import ProxyRPC
-
-        straight = self._client.rpc(address)
-        try:
-            await asyncio.wait_for(straight.shardwise_talk(agent="", number=0, messages=[], seen=0), POLL_SECONDS)
-        except (OSError, TimeoutError):
-            return ProxyRPC(self._client.scheduler, address)
-        return straight
-
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
-        self._client.loop.add_callback(self._deliver, agent, number, messages)
-
-    async def _deliver(self, agent: str, number: int, messages: list[bytes]) -> None:
-        try:
-            await self._talks[agent].post(number, messages)
-        except Exception as error:
-            self._lost(agent, f"{type(error).__name__}: {error}")
+        self._client.loop.add_callback(self._talks.deliver, agent, number, messages)
 
     def room(self) -> Room | None:
         """Connects to the scheduler where that has not been done."""
@@ -167,7 +122,7 @@ class DaskEngine(LendingEngine):
             if client is None or client.status != "running":
                 if self._cluster is None or any(need.lack for need in self.needs()):
                     return None
-                client = self._connect(ours, ROOM_SECONDS)
+                client = connect(self._cluster, self._want.slots, ROOM_SECONDS, ours)
             return of_workers(self._workers(client), self._takes(client))
 
     @staticmethod

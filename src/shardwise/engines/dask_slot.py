@@ -1,4 +1,4 @@
-"""What runs in Dask's workers, the task that is a slot, and how mail gets to it."""
+"""What runs in Dask's workers: the task that is a slot, and the handler of its mail."""
 
 from __future__ import annotations
 
@@ -6,58 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from shardwise.engines.agent import POLL_SECONDS, REST_SECONDS, Agent, Terms, rests
-from shardwise.errors import EngineError
-
-SILENCE_SECONDS = 3 * POLL_SECONDS
-"""A worker that answers nothing for so long is given up: the link to it may be cut."""
-
-
-class Talk:
-    """The driver's side of one agent's mail, on the client's event loop."""
-
-    def __init__(self, agent: str, rpc: Any) -> None:
-        self._agent = agent
-        self._rpc = rpc
-        self._seen = 0
-        self._rests = False
-        self._next: tuple[int, list[bytes]] | None = None  # what wakes it from its rest
-        self._woken = asyncio.Event()
-
-    async def news(self) -> list[bytes]:
-        """What it says next; nothing, now and then."""
-        number, messages = 0, list[bytes]()
-        if self._rests:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), REST_SECONDS)
-        self._rests = False
-        if self._next is not None:
-            (number, messages), self._next = self._next, None
-        answer = await asyncio.wait_for(self._call(number, messages, self._seen), SILENCE_SECONDS)
-        if answer["last"] is None:
-            raise EngineError("its task ended")
-        self._seen = answer["last"]
-        news: list[bytes] = answer["messages"]
-        self._rests = rests(news)
-        self._woken.clear()
-        return news
-
-    async def post(self, number: int, messages: list[bytes]) -> None:
-        """Mail for it: what wakes it from its rest also asks for news."""
-        if self._rests:
-            self._rests, self._next = False, (number, messages)
-            self._woken.set()
-        else:
-            await self._call(number, messages, None)
-
-    async def _call(self, number: int, messages: list[bytes], seen: int | None) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._rpc.shardwise_talk(
-            agent=self._agent, number=number, messages=messages, seen=seen
-        )
-        return answer
-
-
-# --- in a worker of the cluster ------------------------------------------------------------------------------------
+from shardwise.engines.agent import Agent, Terms
 
 _agents: dict[str, Agent] = {}
 
@@ -101,7 +50,7 @@ async def talk(agent: str, number: int, messages: list[bytes], seen: int | None)
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     host.outbox.listen(seen, lambda: _wake(loop, arrived))
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(arrived.wait(), POLL_SECONDS)
+        await asyncio.wait_for(arrived.wait(), host.poll_seconds)
     host.touch()
     last, news = host.outbox.after(seen)
     return {"last": last, "messages": news}

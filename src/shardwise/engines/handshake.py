@@ -18,6 +18,7 @@ from typing import Any
 from shardwise._version import __version__
 from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError, ShardwiseError
+from shardwise.storage.naming import HELLO
 
 LIBRARIES = ("duckdb", "numpy", "pyarrow")
 """Whose versions decide about bits."""
@@ -140,7 +141,7 @@ def answer_proof(root: str, nonce: str, about: dict[str, Any]) -> str:
 
 
 def _place(nonce: str) -> str:
-    return f"_attempts/hello-{nonce}"  # whoever opens the run next deletes what a driver that was killed left there
+    return f"_attempts/{HELLO}{nonce}"  # whoever opens the run next deletes what a driver that was killed left there
 
 
 def _question(nonce: str) -> str:

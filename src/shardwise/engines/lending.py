@@ -21,13 +21,11 @@ from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, S
 from shardwise.engines.room import Room
 from shardwise.engines.sharing import Programs
 from shardwise.engines.shipping import SHIP_OURS, located
+from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError, ShardwiseError
 
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
-
-CLOSE_SECONDS = 15.0
-"""Agents are given this long to say that their workers have ended."""
 
 GOES_ON = "the same command finishes the run, on this engine once it is back, or on another one (--engine local)"
 
@@ -58,6 +56,7 @@ class LendingEngine(ABC):
     library = ""  # that must be installed,
     oldest = ""  # in this version or a later one
     reach: Reach = "network"
+    waits = Waits()
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
         self.patience = patience
@@ -74,6 +73,7 @@ class LendingEngine(ABC):
         self._leaving = False  # what ends now is not replaced
         self._closing = threading.Event()
         self._shipped = located(())
+        self._answered = False
         self._idle_since = 0.0
         self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
         """Called with what a host says of itself before it is lent; raises where it is of no use."""
@@ -104,6 +104,7 @@ class LendingEngine(ABC):
 
     def _asked(self) -> None:
         """The cluster answers, and has been asked for slots: patience begins anew."""
+        self._answered = True
         self._idle_since = time.monotonic()
 
     def _joined(self, agent: str) -> None:
@@ -135,10 +136,10 @@ class LendingEngine(ABC):
         refuse_without(self.needs(), self.name)
         self._shipped = located(want.ship) if self.reach == "network" else ()
         self._want = replace(want, slots=want.slots or usable_cores()) if self.reach == "host" else want
-        self._terms = Terms(want.threads, want.memory)
+        self._terms = Terms(want.threads, want.memory, self.waits.poll, self.waits.orphan)
         if want.root and self.reach == "network":
             self._proof = Proof(want.root)
-            self._terms = Terms(want.threads, want.memory, root=want.root, nonce=self._proof.nonce)
+            self._terms = replace(self._terms, root=want.root, nonce=self._proof.nonce)
         self._idle_since = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name=f"shardwise-{self.name}", daemon=True)
         self._keeper.start()
@@ -201,14 +202,14 @@ class LendingEngine(ABC):
         self._leaving = True
         for agent in list(self._places):
             self._mail(agent, mail.write("close"))
-        deadline = time.monotonic() + CLOSE_SECONDS
+        deadline = time.monotonic() + self.waits.close
         while self._places and (left := deadline - time.monotonic()) > 0:
             try:
                 self._hear_last(*self._news.get(timeout=left))
             except queue.Empty:
                 break
         self._closing.set()
-        self._keeper.join(CLOSE_SECONDS)
+        self._keeper.join(max(1.0, deadline - time.monotonic()))
         self._keeper = None
         if self._proof is not None:
             self._proof.close()
@@ -318,10 +319,11 @@ class LendingEngine(ABC):
         return downs
 
     def _check_patience(self) -> None:
-        if self._where or time.monotonic() - self._idle_since < self.patience:
+        patience = self.patience if self._answered else 2 * self.patience  # who cannot connect says more itself
+        if self._where or time.monotonic() - self._idle_since < patience:
             return
         what = f"{self._want.slots} slots of {self._want.threads} threads"
         raise EngineError(
-            f"{self.name} lent no slot within {self.patience:g} s; asked for: {what}; {self._offer()}",
+            f"{self.name} lent no slot within {patience:g} s; asked for: {what}; {self._offer()}",
             f"free or add resources there, or ask for less; {GOES_ON}",
         )

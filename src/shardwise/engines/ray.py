@@ -8,22 +8,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import queue
-import socket
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from typing import Any
 
 from shardwise.engines.agent import REST_SECONDS, rests
-from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
-from shardwise.engines.ray_slot import Seat, loopback
+from shardwise.engines.lending import PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.ray_cluster import connected, watch_head
+from shardwise.engines.ray_slot import Seat
 from shardwise.engines.room import Room, of_nodes
 from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError
-
-HEAD_SECONDS = 10.0
-"""A head that takes no connection for so long is gone. (Ray itself would end this process, after 60 s.)"""
 
 
 class RayEngine(LendingEngine):
@@ -62,44 +57,20 @@ class RayEngine(LendingEngine):
     def _lend(self) -> None:
         import ray
 
-        with self._connected(ray):
+        with connected(ray, self._address, self._want.slots, self._shipped):
             self._ray = ray
+            about_head = (ray, self.waits.head, self._closing, self._fail)
+            threading.Thread(target=watch_head, args=about_head, name="shardwise-head", daemon=True).start()
             for _ in range(self._slots):
                 self._seat()
             self._asked()
-            heads = self._head_is_gone()
             try:
                 while not self._closing.is_set():
                     self._wake_the_resting()
                     with contextlib.suppress(queue.Empty):
                         self._take(*self._answers.get(timeout=REST_SECONDS))
-                    if next(heads):
-                        raise EngineError("Ray's head is gone", GOES_ON)
             finally:
                 self._give_back()
-
-    @contextlib.contextmanager
-    def _connected(self, ray: Any) -> Iterator[None]:
-        if ray.is_initialized():
-            if self._shipped:
-                fix = f"say so there: ray.init(runtime_env={{'py_modules': {list(map(str, self._shipped))}}})"
-                raise EngineError("this process is connected to Ray already, and Ray takes modules only before", fix)
-            yield
-            return
-        options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
-        if self._shipped:
-            options["runtime_env"] = {"py_modules": list(map(str, self._shipped))}
-        if self._address == "local":
-            options |= {"num_cpus": self._want.slots, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        try:
-            with loopback(self._address == "local"):
-                ray.init(self._address, **options)
-        except (OSError, RuntimeError) as error:
-            raise EngineError(f"no Ray answers at {self._address}: {error}", "see that it runs there") from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
 
     def room(self) -> Room | None:
         """Known while this process is connected to a Ray."""
@@ -184,21 +155,6 @@ class RayEngine(LendingEngine):
         with contextlib.suppress(Exception):
             for actor in self._seats:
                 self._ray.kill(actor)
-
-    def _head_is_gone(self) -> Iterator[bool]:
-        """Each time it is asked: whether the head has taken no connection for a while."""
-        if self._ray.util.client.ray.is_connected():
-            while True:
-                yield False  # a client's own connection says so
-        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
-        alive_at = looked_at = time.monotonic()
-        while True:
-            if (now := time.monotonic()) - looked_at > 2.0:
-                looked_at = now
-                with contextlib.suppress(OSError):
-                    socket.create_connection((host.strip("[]"), int(port)), 2.0).close()
-                    alive_at = now
-            yield looked_at - alive_at > HEAD_SECONDS
 
     def _offer(self) -> str:
         if self._ray is None:

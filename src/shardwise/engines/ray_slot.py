@@ -1,37 +1,11 @@
-"""What runs in Ray's workers, the actor that is a slot, and how a Ray of this machine keeps to it."""
+"""What runs in Ray's workers: the actor that is a slot."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from shardwise.engines.agent import Agent, Terms
-
-LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Where this variable is 0, Ray binds to loopback only."""
-
-
-@contextlib.contextmanager
-def loopback(wanted: bool) -> Iterator[None]:
-    """Have a Ray that starts here bind to loopback only. It asks for that when it is imported."""
-    if not wanted:
-        yield
-        return
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(LOOPBACK)
-    ray_constants.ENABLE_RAY_CLUSTER, os.environ[LOOPBACK] = False, "0"
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before[0]
-        if before[1] is None:
-            del os.environ[LOOPBACK]
-        else:
-            os.environ[LOOPBACK] = before[1]
 
 
 class Seat:

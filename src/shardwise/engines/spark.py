@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.agent import Terms
 from shardwise.engines.channel import Door, Switchboard, lend
-from shardwise.engines.children import module_path
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.needs import Need, java, setting
 from shardwise.engines.room import Room, active_context, executors_of, of_context
 from shardwise.engines.shipping import SHIP_OURS, packed
+from shardwise.engines.spark_context import connected, reason
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -54,7 +52,6 @@ class SparkEngine(LendingEngine):
         super().__init__(patience)
         self.reach = "host" if cluster == "local" else "network"
         self._cluster = cluster
-        self._board = Switchboard(self._joined, self._heard, self._lost)
         self._context: SparkContext | None = None
 
     def needs(self) -> list[Need]:
@@ -73,13 +70,14 @@ class SparkEngine(LendingEngine):
         return None if context is None else of_context(context)
 
     def _lend(self) -> None:
-        with self._connected() as self._context:
+        with connected(self._cluster, self._want.slots) as self._context:
             asyncio.run(self._serve(self._context))
 
     async def _serve(self, context: SparkContext) -> None:
         if self._shipped:  # for as long as the context: executors that come later fetch it, too
             context.addPyFile(str(packed(self._shipped, context._temp_dir)))
         settings = context.getConf()
+        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
         host = settings.get("spark.driver.host") or "127.0.0.1"
         door = await self._board.open(settings.get("spark.driver.bindAddress") or host, host)
         group = f"shardwise-{uuid.uuid4().hex}"
@@ -117,43 +115,8 @@ class SparkEngine(LendingEngine):
                 if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
                     lacks = "ModuleNotFoundError" in str(error)
                     fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
-                    self._fail(EngineError(f"Spark cannot lend slots: {_reason(error)}", f"{fix}; {GOES_ON}"))
+                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}"))
                     return
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[SparkContext]:
-        from pyspark import SparkContext
-
-        if not isinstance(self._cluster, str):
-            yield self._cluster.sparkContext
-            return
-        if SparkContext._active_spark_context is not None:
-            yield SparkContext.getOrCreate()
-            return
-        context = self._start(self._cluster)
-        try:
-            yield context
-        finally:
-            context.stop()
-
-    def _start(self, master: str) -> SparkContext:
-        from pyspark import SparkConf, SparkContext
-
-        settings = SparkConf().setAppName("shardwise")
-        if self._want.slots:
-            settings.set("spark.cores.max", str(self._want.slots))
-        settings.setIfMissing("spark.ui.enabled", "false").setIfMissing("spark.log.level", "ERROR")
-        settings.setIfMissing("spark.ui.showConsoleProgress", "false")
-        if master == "local":
-            master = f"local[{self._want.slots}]"
-            settings.set("spark.driver.host", "127.0.0.1").set("spark.driver.bindAddress", "127.0.0.1")
-            settings.set("spark.executorEnv.PYTHONPATH", os.pathsep.join(module_path()))
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        try:
-            return SparkContext(conf=settings.setMaster(master))
-        except Exception as error:
-            raise EngineError(f"no Spark answers at {master}: {_reason(error)}", "see that it runs there") from error
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
         for message in messages:
@@ -161,15 +124,9 @@ class SparkEngine(LendingEngine):
 
     def _offer(self) -> str:
         if self._context is None:
-            return "no Spark has answered"
+            return f"no Spark has answered at {self._cluster}"
         memory = self._context.getConf().get("spark.executor.memory", "1g")
         return f"its master {self._context.master} gave {executors_of(self._context)} executors of {memory}"
-
-
-def _reason(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line or "Exception" in line]
-    return f"{type(error).__name__}: {(telling or lines or ['no reason given'])[-1][:500]}"
 
 
 def serve(door: Door, terms: Terms, _: Iterable[Any]) -> None:

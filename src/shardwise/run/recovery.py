@@ -13,6 +13,7 @@ from shardwise.run.history import History
 from shardwise.run.output import ATTEMPTS, SUCCESS, is_owner, sweep_output
 from shardwise.run.publish import Move, Places, carry_out
 from shardwise.storage import Store
+from shardwise.storage.naming import HELLO
 
 OpenBase = Callable[[str], Store]
 
@@ -157,7 +158,7 @@ def sweep(root: Store, places: Places, history: History, open_base: OpenBase, ep
     named = {move.new for move in moves if move.target.url == root.url}
     root.delete_many([name for name in root.list("outputs") if name not in named])
     for label in {name.split("/")[1] for name in root.list(ATTEMPTS)}:
-        if _LABEL.fullmatch(label) and int(label.partition("-")[0]) < epoch:
+        if label.startswith(HELLO) or (_LABEL.fullmatch(label) and int(label.partition("-")[0]) < epoch):
             root.delete_tree(f"{ATTEMPTS}/{label}")
     for base in set(history.bases.values()) - {""}:
         if is_owner(open_base(base), history.id):

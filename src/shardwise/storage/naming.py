@@ -7,6 +7,9 @@ UNFINISHED = ".tmp"
 PROBE = "probe.json"
 """In a run directory on a remote store: what the probe of that store found."""
 
+HELLO = "hello-"
+"""Among attempts, what a driver and the hosts that a cluster lends put there, to see that they mean the same place."""
+
 PROBES = "_probe"
 """Directory of the files of probes under way."""
 

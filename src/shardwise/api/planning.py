@@ -1,0 +1,98 @@
+"""What a run does, before it does anything: how far it goes, who works, and which tasks there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shardwise.api.runs import RunLedger, look_at
+from shardwise.engines.registry import engine_label, engine_reach, engine_room
+from shardwise.errors import UsageError
+from shardwise.plan.choose import Choice, choose
+from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph
+from shardwise.plan.shards import Weights, cut
+from shardwise.plan.work import AggregateTo, DescribeTo, Work
+
+if TYPE_CHECKING:
+    from shardwise.api.job import Job
+    from shardwise.api.options import Options
+    from shardwise.plan.plan import Plan, StagePlan
+    from shardwise.run.graph import Graph
+
+
+def refuse_a_place_of_our_own(options: Options) -> None:
+    """Workers on other hosts cannot write into this user's cache: say so before any work."""
+    if options.ship:
+        from shardwise.engines.shipping import located
+
+        located(options.ship)
+    if options.engine != "auto" and options.run_dir is None and engine_reach(options.engine) == "network":
+        raise UsageError(
+            f"workers of {engine_label(options.engine)} may be on other hosts, and cannot reach this user's cache",
+            "say where the run is kept: --run-dir with a path or URL that the driver and all workers reach",
+        )
+
+
+def reach(work: Work, share: float, ledger: RunLedger) -> int:
+    """Ordinals to do: all, or the first ``share`` of them (never cutting a committed task)."""
+    total = sum(fragment.batches for fragment in work.pipeline.source.fragments)
+    if share >= 1:
+        return total
+    unit = work.part_batches
+    end = min(total, max(1, -(-int(total * share + 0.5) // unit)) * unit)
+    stages = ("partial", "collect", "write")
+    return max([end, *(c.last for s in stages for c in ledger.committed(s) if c.first < end < c.last)])
+
+
+def choice_of(work: Work, options: Options, end: int) -> Choice:
+    named = engine_label(options.engine)
+    far = engine_reach(options.engine) == "network"
+    room = engine_room(options.engine) if far and options.workers is None else None
+    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
+
+
+def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
+    """The graph of a settled job, and the tasks whose outputs are the answer."""
+    weights = Weights.of(work.pipeline.source.fragments)
+
+    def cutter(ranges: Any) -> list[tuple[int, int]]:
+        return cut(ranges, weights, choice.target, work.part_batches)
+
+    if isinstance(work.target, (AggregateTo, DescribeTo)):
+        graph, task = aggregate_graph(work, work.aggregation(), end, ledger, cutter)
+        return graph, [task]
+    return rows_graph(work, end, ledger, cutter)
+
+
+def plan(job: Job, options: Options) -> Plan:
+    """What ``runner.run`` would do. Writes nothing; functions whose result has to be settled are not called."""
+    from shardwise.plan.memory import projected
+    from shardwise.plan.plan import Plan
+
+    refuse_a_place_of_our_own(options)
+    work = job.work(options)
+    with look_at(work, job.title, options) as ledger:
+        end = reach(work, options.share, ledger)
+        choice = choice_of(work, options, end)
+        stages = _planned(work, end, choice, ledger)
+        return Plan(
+            job.title,
+            choice.engine,
+            choice.workers,
+            choice.threads,
+            stages,
+            projected(work, choice.engine.split(":")[0], choice.workers),
+            options.memory_bytes,
+            ledger.kept_at,
+            choice.reasons,
+        )
+
+
+def _planned(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[StagePlan, ...]:
+    from shardwise.plan.preview import preview
+
+    if work.settled:
+        graph, _ = graph_of(work, end, choice, ledger)
+        return preview(graph, work, end)
+    graph, _ = settle_graph(work.pipeline, end, ledger)
+    weights = Weights.of(work.pipeline.source.fragments)
+    return preview(graph, work, end, later=len(cut([(0, end)], weights, choice.target, work.part_batches)))
