@@ -44,7 +44,7 @@ class DialledEngine(LendingEngine):
         super().__init__(patience)
         self.reach = "host" if near and host == LOOPBACK else "network"
         self._host = host
-        self._board = Switchboard(self._joined, self._heard, self._lost)
+        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
         self._failed, self._lent = 0, 0  # tasks in a row that failed since so many slots had been lent
 
     @abstractmethod
