@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 import unittest
 import warnings
 from pathlib import Path
@@ -53,6 +54,8 @@ class Pool(sw.Executor):
     def __init__(self, max_workers: int | None = None) -> None:
         super().__init__("local", max_workers)
         self.submit(int).result()  # CPython's have begun the first call when submit returns; our workers start first
+        while not self._dispatcher._idle:
+            time.sleep(0.001)
 
 
 PRELUDE = """

@@ -372,6 +372,16 @@ def test_what_waits_can_be_cancelled_and_what_runs_cannot(tmp_path: Path) -> Non
             second.result()
 
 
+def test_what_finds_an_idle_worker_has_begun() -> None:
+    with sw.Executor("local", workers=1) as executor:
+        executor.submit(int).result(PATIENCE)
+        until(lambda: executor._dispatcher._idle)
+        first, second = executor.submit(time.sleep, 0.1), executor.submit(int)
+        assert first.running()
+        assert not first.cancel()
+        assert second.cancel()
+
+
 def test_the_end_does_not_wait_for_what_was_cancelled() -> None:
     executor = sw.Executor("local", workers=1)
     executor.submit(int).result(PATIENCE)

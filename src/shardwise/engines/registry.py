@@ -191,8 +191,8 @@ _BUILT_IN: dict[str, Callable[[str], Engine]] = {
     "inline": _inline,
     "local": _local,
     "dask": _dask,
-    "joblib": _joblib,
     "ray": _ray,
     "spark": _spark,
     "spark+yarn": _yarn,
+    "joblib": _joblib,
 }

@@ -60,6 +60,7 @@ class Dispatcher:
         self._places: dict[int, Place] = {}
         self._lost = self._most = 0  # slots lost for nothing since the last outcome; slots at the same time
         self._attempts = 0
+        self._idle = 0  # slots for which nothing waits
         self._program = ""
         self._directory = ""
         self._finishing = self._aborting = self._closed = False
@@ -86,6 +87,9 @@ class Dispatcher:
                 finish_at_exit(self)
                 self._started = True
                 self._thread.start()
+            for call in calls[: self._idle]:  # a worker waits for it: it has begun
+                call.future.set_running_or_notify_cancel()
+            self._idle -= min(self._idle, len(calls))
             self._waiting.extend(calls)
         self._engine.wake()
 
@@ -150,7 +154,9 @@ class Dispatcher:
         """Give waiting calls to idle slots."""
         for slot, place in self._places.items():
             if place.call is None and not self._give(slot, place):
-                return
+                break
+        with self._lock:
+            self._idle = 0 if self._waiting else sum(place.call is None for place in self._places.values())
 
     def _give(self, slot: int, place: Place) -> bool:
         """Give a slot the next call that nobody has cancelled; whether there was one."""
