@@ -17,7 +17,6 @@ from shardwise.compute.calling import Lend, Shared, owned, pack
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.protocol import Want
 from shardwise.engines.registry import engine_label, engine_reach, make_engine, parse_engine
-from shardwise.errors import UsageError
 from shardwise.run.calls import Call
 from shardwise.run.dispatcher import Dispatcher
 
@@ -78,9 +77,7 @@ class Executor(futures.Executor):
         timeout: float | str | None = None,
         memory: int | str | None = None,
     ) -> None:
-        options = Options(retries=retries, timeout=timeout, memory=memory)
-        if workers is not None and workers < 1:
-            raise UsageError(f"workers is {workers}", "give 1 or more")
+        options = Options(workers=workers, retries=retries, timeout=timeout, memory=memory)
         engine = "local" if engine == "auto" else engine
         self.workers = workers or workers_of(engine)
         threads = max(1, usable_cores() // self.workers) if engine_reach(engine) != "network" else 1

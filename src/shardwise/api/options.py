@@ -102,8 +102,10 @@ class Options:
         return cls(**{k: v for k, v in given.items() if v is not None})
 
     def __post_init__(self) -> None:
-        if self.retries < 0:
-            raise UsageError(f"retries is {self.retries}", "give 0 or more")
+        if not isinstance(self.retries, int) or self.retries < 0:
+            raise UsageError(f"retries is {self.retries!r}", "give a whole number, 0 or more")
+        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):
+            raise UsageError(f"workers is {self.workers!r}", "give a whole number, 1 or more")
         if self.on_error not in ("fail", "quarantine"):
             raise UsageError(f"on_error is {self.on_error!r}", 'give "fail" or "quarantine"')
         if self.max_quarantined is not None and self.on_error == "fail":

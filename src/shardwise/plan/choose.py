@@ -100,8 +100,6 @@ def choose(
 def _engine(
     work: Work, engine: str, workers: int | None, end: int, reasons: list[str], watched: bool
 ) -> tuple[str, int]:
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers is {workers}", "give at least 1")
     if engine != "auto":
         name, argument = parse_engine(engine)
         if name == "inline":
