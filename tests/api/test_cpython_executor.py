@@ -1,8 +1,8 @@
 """CPython's own tests of executors, on ours.
 
-They come with the interpreter (``test.test_concurrent_futures``). Where a distribution leaves them out,
-``SHARDWISE_CPYTHON_TESTS`` may name a directory that has them: ``Lib/test`` of the sources of this very version, or
-what Debian's ``libpython3.11-testsuite`` unpacks.
+They come with the interpreter (``test.test_concurrent_futures``). Where a distribution leaves them out, Debian's
+``libpython3.11-testsuite`` has them; ``SHARDWISE_CPYTHON_TESTS`` may name another directory, such as ``Lib/test`` of
+the sources of this very version.
 
 What does not apply stands in ``NOT_OURS``, with the reason. All other tests of the classes in ``FOR_ALL`` run, also
 those that a later Python adds.
@@ -15,6 +15,7 @@ import os
 import time
 import unittest
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +23,10 @@ from typing import Any
 import pytest
 
 import shardwise as sw
+from servers import cpython_tests
 
 PACKAGE = "test.test_concurrent_futures"
-ELSEWHERE = os.environ.get("SHARDWISE_CPYTHON_TESTS", "")
+ELSEWHERE = os.environ.get("SHARDWISE_CPYTHON_TESTS", "") or ("" if find_spec(PACKAGE) else cpython_tests.directory())
 
 FOR_ALL = {
     "ExecutorTest": "executor",

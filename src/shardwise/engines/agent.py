@@ -29,7 +29,7 @@ REST_SECONDS = 0.25
 Where none comes for so long, the agent is asked for news by itself."""
 
 BEAT_SECONDS = 1.0
-"""How often an agent looks whether it is still wanted."""
+"""How often an agent looks whether it is still wanted, and says how far its task is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Agent:
         self._ended = threading.Event()
         self._programs: dict[str, _Kept | None] = {}  # None: asked for
         self._held: tuple[int, bytes, int | None, set[str]] | None = None  # a task that waits for its programs
+        self._progress: Progress | None = None  # the last one, not told yet
+        self._told_at = 0.0
 
     # --- any thread ------------------------------------------------------------------------------------------------
 
@@ -123,7 +125,8 @@ class Agent:
             while self._goes_on(wanted):
                 self._obey(engine)
                 for event in engine.wait(BEAT_SECONDS):
-                    self.outbox.put(written(event))
+                    self._hear(event)
+                self._tell_progress()
         except EngineError as error:
             self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {error.message}", fix=error.fix))
         finally:
@@ -131,6 +134,21 @@ class Agent:
             self._clear()
             self.outbox.put(mail.write("closed"))
             self._ended.set()
+
+    def _hear(self, event: EngineEvent) -> None:
+        """Pass an event on; how far a task is can wait, and is no news once it has ended."""
+        if isinstance(event, Progress):
+            self._progress = event
+        else:
+            self._progress = None
+            self.outbox.put(written(event))
+
+    def _tell_progress(self) -> None:
+        """Say how far a task is, once a beat: each message costs an exchange with the driver."""
+        now = time.monotonic()
+        if self._progress is not None and now - self._told_at >= BEAT_SECONDS:
+            self.outbox.put(written(self._progress))
+            self._progress, self._told_at = None, now
 
     def _goes_on(self, wanted: Callable[[], bool]) -> bool:
         lonely = time.monotonic() - self._polled_at > self._terms.orphan_seconds
