@@ -112,18 +112,20 @@ class Trial:
 
     def _while_it_pays(self, stage: Stage, ranges: list[tuple[int, int]], unit: int) -> Choice:
         program = self._program(stage)
-        left, done, spent, step = sum(b - a for a, b in ranges), 0, 0.0, unit
+        left, each, spent, tasks, step = sum(b - a for a, b in ranges), 0.0, 0.0, 0, unit
         for at, stop in ranges:
             while at < stop:
                 end = min(stop, at + step)
-                usual = spent / done * (end - at) if done else 0.0
                 started = time.monotonic()
-                if not self._try(stage, program, at, end, max(FIRST_SECONDS, PATIENCE * usual)):
+                if not self._try(stage, program, at, end, max(FIRST_SECONDS, PATIENCE * each * (end - at))):
                     return self._choice.beside("a task tried in this process took too long, or failed")
-                spent, done, left, at = spent + time.monotonic() - started, done + end - at, left - (end - at), end
-                each = spent / done
-                if spent > LEAST_SECONDS and each * left * (1 - 1 / self._choice.workers) > START_SECONDS:
-                    return self._choice.beside(f"tried in this process: {each * left:.1f} s left for one process")
+                seconds = time.monotonic() - started
+                spent, tasks, left = spent + seconds, tasks + 1, left - (end - at)
+                each, at = max(seconds, 1e-9) / (end - at), end
+                rest = each * left
+                sure = tasks > 1 and spent > LEAST_SECONDS  # the first one also imports, and meets cold caches
+                if sure and rest * (1 - 1 / self._choice.workers) > START_SECONDS:
+                    return self._choice.beside(f"tried in this process: {rest:.1f} s left for one process")
                 step = max(unit, min(GROWTH * step, int(TASK_SECONDS / each)) // unit * unit)
         return self._choice.alone("inline: done before worker processes would have started")
 
