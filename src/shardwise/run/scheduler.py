@@ -19,6 +19,7 @@ from shardwise.compute.task import Failure
 from shardwise.errors import InternalError
 from shardwise.run import placement, policies
 from shardwise.run.attempts import Attempts, Running
+from shardwise.run.claims import Claims
 from shardwise.run.messages import (
     Budgets,
     Command,
@@ -34,7 +35,6 @@ from shardwise.run.messages import (
     Retry,
     SlotAdded,
     SlotLost,
-    Split,
     Start,
     Stop,
     Succeeded,
@@ -42,7 +42,7 @@ from shardwise.run.messages import (
     Tick,
     Wake,
 )
-from shardwise.run.paces import Lesson, Paces
+from shardwise.run.paces import Paces
 from shardwise.run.slots import Slot, Slots
 from shardwise.run.tasks import Node, Tasks
 from shardwise.run.transitions import Cause, State
@@ -91,6 +91,7 @@ class Scheduler:
         self._slots = Slots(budgets.shares)
         self._attempts = Attempts(first_attempt)
         self._paces = Paces()
+        self._claims = Claims(self._tasks, self._slots, self._paces)
         for task in tasks:
             self._paces[task.stage].tasks += 1
             self._paces[task.stage].finished += task.done
@@ -258,41 +259,14 @@ class Scheduler:
 
     def _give_more_memory(self, node: Node, attempt: int, failure: Failure, slot: Slot) -> bool:
         """Halve a task that ran out of memory, or have it claim more of its host's; False where neither is possible."""
-        most = self._slots.shares_of(slot.host)
-        lesson = Lesson(node.task.first, node.task.last, slot.shares, failure)
-        self._paces[node.task.stage].ran_out(lesson)
-        if self._halve(node, policies.more_shares(slot.shares, most), failure):
+        split = self._claims.ran_out(node, failure, slot)
+        if split is not None:
+            self._commands.append(split)
             return True
-        if slot.shares < most:
-            node.shares = node.least = policies.more_shares(slot.shares, most)
+        if self._claims.may_grow(node, slot):
             self._try_again(node, attempt, failure, slot)
             return True
         return False
-
-    def _halve(self, node: Node, shares: int, failure: Failure) -> bool:
-        cut = policies.middle(node.task.first, node.task.last, node.task.unit)
-        if cut is None:
-            return False
-        self._paces[node.task.stage].tasks += 1
-        self._commands.append(Split(node.task.id, self._tasks.split(node, cut, shares), failure))
-        return True
-
-    def _heed_lessons(self, node: Node) -> bool:
-        """Do with a task what would be done after an attempt in vain, where others as large were; True: it is split."""
-        most = self._slots.most_shares
-        while failure := self._paces[node.task.stage].too_large(node.ordinals, claim := self._claim(node)):
-            more = policies.more_shares(claim, most)
-            if self._halve(node, more, failure):
-                return True
-            if claim >= most:
-                return False
-            node.shares = node.least = more
-        return False
-
-    def _claim(self, node: Node) -> int:
-        """Shares of its host's memory for the next attempt: no more than tasks of this size are known to need."""
-        known = self._paces[node.task.stage].shares_for(node.ordinals, node.shares)
-        return max(node.least, min(node.shares, known))
 
     def _lose_in_vain(self, failure: Failure) -> None:
         """Count a slot whose loss is charged to no task; one too many fails the run."""
@@ -336,7 +310,8 @@ class Scheduler:
     def _start_ready(self) -> None:
         while self._tasks.ready and self._slots.idle:
             node = self._tasks.next
-            if self._heed_lessons(node):
+            if (split := self._claims.heed_lessons(node)) is not None:
+                self._commands.append(split)
                 continue
             if self._tasks.ready.knows_hosts and self._start_near(node):
                 continue
@@ -347,10 +322,10 @@ class Scheduler:
     def _start_near(self, head: Node) -> bool:
         """Start a task on a host that holds its input, if the one that is first in line may be passed."""
         found = self._tasks.ready.near(self._slots.idle_hosts)
-        if found is None or not placement.may_be_passed(self._claim(head), head.failed_on is not None):
+        if found is None or not placement.may_be_passed(self._claims.of(head), head.failed_on is not None):
             return False
         node, host = self._tasks[found[0]], found[1]
-        plain = self._claim(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
+        plain = self._claims.of(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
         if not plain or not self._send(node, None, host):
             return False
         self._tasks.start(node)
@@ -377,7 +352,7 @@ class Scheduler:
 
     def _send(self, node: Node, avoid: Slot | None, host: str | None = None) -> bool:
         """Start an attempt, if a slot is idle (on ``host``) where there is memory left for it."""
-        slot = self._slots.take(avoid, self._claim(node), host)
+        slot = self._slots.take(avoid, self._claims.of(node), host)
         if slot is None:
             return False
         running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)
