@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shardwise.compute.hashing import derive_seed, hash_array, hash_columns, position_fraction
+from shardwise.compute.hashing import hash_array, hash_columns, position_fraction
 from shardwise.compute.murmur import hash_spans, hash_words, murmur3
 from shardwise.errors import UsageError
 
@@ -182,11 +182,3 @@ def test_positions_draw_uniform_numbers_by_themselves() -> None:
     assert abs(np.corrcoef(drawn, position_fraction(12, positions))[0, 1]) < 0.02
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.02
     assert drawn[3] == (reference(struct.pack("<q", 24), 11) >> 11) / 2**53
-
-
-def test_derived_seeds_are_apart() -> None:
-    derived = {derive_seed(seed, *place) for seed in (0, 1, -1, 2**70) for place in [(), (0,), (1,), (0, 1), (1, 0)]}
-    assert len(derived) == 15  # 2**70 is 0 modulo 2**64
-    assert all(0 <= seed < 2**128 for seed in derived)
-    assert derive_seed(3, 1, 2) == mmh3.hash128(struct.pack("<qq", 1, 2), 3)
-    np.random.default_rng(derive_seed(3, 1, 2))

@@ -118,31 +118,6 @@ def position_fraction(seed: int, positions: npt.NDArray[np.int64]) -> npt.NDArra
     return np.asarray(top * 2.0**-53)
 
 
-def derive_seed(seed: int, *numbers: int) -> int:
-    """Make a seed of its own for a place in a job, such as (fragment, batch).
-
-    Parameters
-    ----------
-    seed : int
-        Of the job.
-    *numbers : int
-        What names the place; each is reduced modulo 2**64.
-
-    Returns
-    -------
-    int
-        128 bits, for ``numpy.random.default_rng``.
-
-    Examples
-    --------
-    >>> derive_seed(1, 2, 3) == derive_seed(1, 3, 2)
-    False
-    """
-    data = b"".join((number % (1 << 64)).to_bytes(8, "little") for number in numbers)
-    low, high = murmur3(data, seed % (1 << 64))
-    return low | high << 64
-
-
 def _hash_values(array: pa.Array, seed: int) -> Hashes:
     """Hashes of values; what stands at nulls does not matter."""
     kind = array.type
