@@ -25,6 +25,7 @@ from shardwise.compute.program import Attempt
 from shardwise.compute.task import Failure
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Finished, SlotDown, SlotUp, Want
+from shardwise.run import policies
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
 from shardwise.run.driver import Driver
@@ -244,6 +245,7 @@ def carry_out(engine: Seen, ledger: Ledger, program: Any, tasks: int) -> tuple[d
     for number in range(tasks):
         graph.task("work", number, number + 1)
     watcher = Silent()
+    policies.LONGEST_REST = 0.1  # a task that is killed again and again would rest for half a minute each time
     budgets = Budgets(crash=1000, speculate=False)
     driver = Driver(engine, ledger, budgets, watcher)
     return driver.run(graph), watcher
