@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,28 @@ def _clients_end_with_their_tests() -> Iterator[None]:
     if made is not None and made._cache:
         made.clear_instance_cache()
         gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pools_end_with_their_tests() -> Iterator[None]:
+    """Other tests look at which processes are left: Python's and joblib's helpers would stay for minutes, or for ever."""
+    yield
+    gc.collect()  # an executor ends when it is forgotten
+    for thread in threading.enumerate():
+        if thread.name == "shardwise-dispatch":
+            thread.join(30)
+    if "joblib.externals.loky.reusable_executor" in sys.modules:
+        from joblib.externals.loky import reusable_executor
+        from joblib.externals.loky.backend import resource_tracker as tracker_of_loky
+
+        if reusable_executor._executor is not None:
+            reusable_executor._executor.shutdown(wait=True, kill_workers=True)
+        tracker_of_loky._resource_tracker._stop()
+    if "multiprocessing.forkserver" in sys.modules:
+        from multiprocessing import forkserver, resource_tracker
+
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+        resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -213,7 +213,7 @@ def test_what_a_worker_said_before_it_died_is_heard(engine: LocalEngine, tmp_pat
     for program in (Speech(), Death()):  # the second is read from the socket when the first has been answered
         ref = engine.put(cloudpickle.dumps(program))
         engine.send(up.slot, records.to_json(TaskSpec("r", "s", 0, 0, ref, 0, 1, str(tmp_path))).encode())
-    while psutil.Process(up.pid).status() != psutil.STATUS_ZOMBIE:
+    while not engine._slots[up.slot].is_dead():  # so that its end is known when its words are read
         pass
     events = engine.wait(PATIENCE)
     while not any(isinstance(event, SlotDown) for event in events):
