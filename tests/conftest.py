@@ -48,7 +48,7 @@ def _clients_end_with_their_tests() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _pools_end_with_their_tests() -> Iterator[None]:
-    """Other tests look at which processes are left; helpers of Python and joblib would stay for minutes, or for ever."""
+    """Other tests look at which processes are left; helpers of Python and joblib would stay, some of them for ever."""
     yield
     gc.collect()  # an executor ends when it is forgotten
     for thread in threading.enumerate():
