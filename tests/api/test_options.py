@@ -21,6 +21,8 @@ from shardwise.errors import UsageError
         ({"ship": "my_module"}, "ship is 'my_module'"),
         ({"on_error": "ignore"}, "on_error is 'ignore'"),
         ({"max_quarantined": 3}, "max_quarantined says nothing"),
+        ({"engine": 3}, "engine is of type int, which lends no slots"),
+        ({"engine": object()}, "engine is of type object, which lends no slots"),
         ({"worker": 2}, "there is no option 'worker'"),
     ],
 )

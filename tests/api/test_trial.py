@@ -68,6 +68,23 @@ def test_what_takes_long_is_handed_over_and_what_was_tried_counts(monkeypatch: p
     assert result.run.resumed_tasks == 0 and result.run.rows == ITEMS
 
 
+def test_the_first_task_alone_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It also imports: here it takes a second of a clock that only tasks move, and the others a thousandth."""
+    now, asked = [0.0], []
+
+    def tried(self: trial.Trial, stage: Any, program: Any, first: int, last: int, limit: float) -> bool:
+        now[0] += (last - first) * (0.001 if asked else 1.0)
+        asked.append((first, last))
+        return attempt(self, stage, program, first, last, 60.0)
+
+    attempt = trial.Trial._try
+    monkeypatch.setattr(trial.Trial, "_try", tried)
+    monkeypatch.setattr(trial.time, "monotonic", lambda: now[0])
+    result = sw.from_items(range(ITEMS)).map_items(_pid).collect().run(progress="none")
+    assert set(result.to_list()) == {os.getpid()}
+    assert asked[0] == (0, 1) and asked[-1][1] == ITEMS
+
+
 def test_a_first_task_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "FIRST_SECONDS", 0.05)
     result = sw.from_items(range(4)).map_items(_stuck_then_pid).collect().run()

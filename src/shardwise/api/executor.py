@@ -77,7 +77,7 @@ class Executor(futures.Executor):
         timeout: float | str | None = None,
         memory: int | str | None = None,
     ) -> None:
-        options = Options(workers=workers, retries=retries, timeout=timeout, memory=memory)
+        options = Options(engine=engine, workers=workers, retries=retries, timeout=timeout, memory=memory)
         engine = "local" if engine == "auto" else engine
         self.workers = workers or workers_of(engine)
         threads = max(1, usable_cores() // self.workers) if engine_reach(engine) != "network" else 1

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from shardwise.engines.registry import refuse_what_lends_nothing
 from shardwise.errors import UsageError
 from shardwise.sizes import parse_duration, parse_share, parse_size
 
@@ -102,6 +103,7 @@ class Options:
         return cls(**{k: v for k, v in given.items() if v is not None})
 
     def __post_init__(self) -> None:
+        refuse_what_lends_nothing(self.engine)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise UsageError(f"retries is {self.retries!r}", "give a whole number, 0 or more")
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 1):

@@ -70,6 +70,22 @@ def make_engine(url: Place) -> Engine:
     return factory(arguments)
 
 
+def refuse_what_lends_nothing(given: Any) -> None:
+    """Refuse what a person gave as an engine, if it is none.
+
+    Raises
+    ------
+    UsageError
+        It is no URL, no pool, and has not what engines have.
+    """
+    if not isinstance(given, str) and not all(hasattr(_lent_by(given), name) for name in ("open", "send", "wait")):
+        raise UsageError(
+            f"engine is of type {type(given).__name__}, which lends no slots",
+            "give a URL ('local:4', 'dask://host:8786'), a concurrent.futures.Executor, or an engine made of a client "
+            "or session of yours, such as shardwise.engines.dask.DaskEngine(client)",
+        )
+
+
 def engine_label(engine: Place) -> str:
     """The URL of an engine, or the name of one that a person made."""
     return engine if isinstance(engine, str) else make_engine(engine).name
