@@ -1,0 +1,92 @@
+"""A headless browser with Japanese fonts, where none is installed: Debian's packages, unpacked and kept in the cache.
+
+Only what this machine lacks is fetched: apt says what it would install, and the loader finds the libraries beside the
+browser. Nothing is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers import debian
+
+PACKAGES = ["chromium", "fonts-noto-cjk"]
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "lib/x86_64-linux-gnu")
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir>{root}/usr/share/fonts</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>{root}/fontcache</cachedir>
+</fontconfig>
+"""
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+@dataclass(frozen=True)
+class Chromium:
+    """How to start it."""
+
+    path: str
+    environment: dict[str, str]
+
+
+def chromium() -> Chromium:
+    """The browser, made once in the user's cache.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        It cannot be had.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shardwise-tests"
+    home.mkdir(parents=True, exist_ok=True)
+    kept = home / "chromium"
+    with open(home / "lock-chromium", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.is_dir():
+            with tempfile.TemporaryDirectory(dir=home) as work:
+                _make(Path(work))
+                Path(work, "root").rename(kept)
+    return _found_in(kept)
+
+
+def _make(work: Path) -> None:
+    lacking = _lacking(work)
+    root = work / "root"
+    root.mkdir()
+    if lacking:
+        debian.download(lacking, work)
+        debian.unpack(work, root)
+    _found_in(root)
+
+
+def _lacking(work: Path) -> list[str]:
+    """Packages that would have to be installed here."""
+    command = ["apt-get", "install", "--print-uris", "-q", "-y", "--no-install-recommends", *PACKAGES]
+    try:
+        said = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, timeout=120).stdout
+    except subprocess.CalledProcessError:  # no list of packages yet
+        debian.run(["apt-get", "update", "-q"], work)
+        said = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, timeout=120).stdout
+    return re.findall(r"^'[^']+' ([^_\s]+)_\S+\.deb ", said, re.MULTILINE)
+
+
+def _found_in(root: Path) -> Chromium:
+    """The browser in a tree of unpacked packages, or the one that is installed."""
+    places = (root / "usr/lib/chromium/chromium", Path("/usr/lib/chromium/chromium"))
+    path = next((str(place) for place in places if place.exists()), None) or shutil.which("chromium")
+    if path is None:
+        raise FileNotFoundError("chromium is in none of Debian's packages that were fetched")
+    configuration = root / "fonts.conf"
+    configuration.write_text(FONTS.format(root=root))
+    libraries = ":".join(str(root / name) for name in LIBRARIES if (root / name).is_dir())
+    environment = {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(configuration), "LANG": "C.UTF-8"}
+    return Chromium(path, {**os.environ, **environment})
