@@ -18,7 +18,6 @@ from pathlib import Path
 from servers import debian
 
 PACKAGES = ["chromium", "fonts-noto-cjk"]
-LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "lib/x86_64-linux-gnu")
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
@@ -65,18 +64,19 @@ def _make(work: Path) -> None:
     if lacking:
         debian.download(lacking, work)
         debian.unpack(work, root)
-    _found_in(root)
+    found = _found_in(root)
+    subprocess.run([found.path, "--version"], env=found.environment, check=True, capture_output=True, timeout=120)
 
 
 def _lacking(work: Path) -> list[str]:
     """Packages that would have to be installed here."""
-    command = ["apt-get", "install", "--print-uris", "-q", "-y", "--no-install-recommends", *PACKAGES]
+    command = ["apt-get", "install", "--simulate", "-q", "-y", "--no-install-recommends", *PACKAGES]
     try:
         said = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, timeout=120).stdout
     except subprocess.CalledProcessError:  # no list of packages yet
         debian.run(["apt-get", "update", "-q"], work)
         said = subprocess.run(command, cwd=work, check=True, capture_output=True, text=True, timeout=120).stdout
-    return re.findall(r"^'[^']+' ([^_\s]+)_\S+\.deb ", said, re.MULTILINE)
+    return re.findall(r"^Inst (\S+) ", said, re.MULTILINE)
 
 
 def _found_in(root: Path) -> Chromium:
@@ -87,6 +87,6 @@ def _found_in(root: Path) -> Chromium:
         raise FileNotFoundError("chromium is in none of Debian's packages that were fetched")
     configuration = root / "fonts.conf"
     configuration.write_text(FONTS.format(root=root))
-    libraries = ":".join(str(root / name) for name in LIBRARIES if (root / name).is_dir())
-    environment = {"LD_LIBRARY_PATH": libraries, "FONTCONFIG_FILE": str(configuration), "LANG": "C.UTF-8"}
+    libraries = sorted({str(library.parent) for library in root.rglob("*.so*")}, key=lambda name: (name.count("/"), name))
+    environment = {"LD_LIBRARY_PATH": ":".join(libraries), "FONTCONFIG_FILE": str(configuration), "LANG": "C.UTF-8"}
     return Chromium(path, {**os.environ, **environment})

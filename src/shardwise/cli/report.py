@@ -38,7 +38,10 @@ def command(run: str, output: str | None, lang: str | None, trace: str | None, s
     view = open_run(run)
     found = document(view)
     if trace:
-        _write_trace(found, trace)
+        from shardwise.report.trace import write_trace
+
+        write_trace(view, trace)
+        _told(trace)
     if output or not (trace or as_json):
         _write_page(found, output or f"report-{view.id}.html", lang, show)
     if as_json:
@@ -51,12 +54,6 @@ def _write_page(found: dict[str, Any], output: str, lang: str | None, show: str)
     written = _write(output, render(found, lang or language_of_locale()))
     if show == "yes" or (show == "auto" and _has_screen()):
         webbrowser.open(written.as_uri())
-
-
-def _write_trace(found: dict[str, Any], output: str) -> None:
-    from shardwise.report.trace import trace
-
-    _write(output, trace(found))
 
 
 def _write(output: str, text: str) -> Path:
@@ -75,8 +72,12 @@ def _write(output: str, text: str) -> Path:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise StorageError(f"{output} cannot be written: {error.strerror}", "name another file, or free space") from error
-    put(f"Wrote {output} ({format_size(path.stat().st_size)}).")
+    _told(output)
     return path
+
+
+def _told(output: str) -> None:
+    put(f"Wrote {output} ({format_size(Path(output).stat().st_size)}).")
 
 
 def _has_screen() -> bool:

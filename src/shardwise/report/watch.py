@@ -18,7 +18,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from shardwise.errors import ShardwiseError, UsageError
 from shardwise.report.page import render, update
@@ -149,8 +149,8 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - its name in http.server
         """Answer who knows the token."""
-        asked = urlsplit(self.path)
-        token, _, name = asked.path.removeprefix("/").partition("/")
+        path, _, query = self.path.partition("?")
+        token, _, name = path.removeprefix("/").partition("/")
         if not self._is_ours() or not hmac.compare_digest(token.encode(), self._token.encode()):
             self._send(HTTPStatus.FORBIDDEN, b"The address that shardwise watch printed is the only one.\n")
             return
@@ -158,7 +158,7 @@ class _Answer(BaseHTTPRequestHandler):
             if name == "":
                 self._send(HTTPStatus.OK, self._sight.page(), "text/html; charset=utf-8")
             elif name == NEWS:
-                self._send_news(parse_qs(asked.query).get("seen", [""])[0])
+                self._send_news(parse_qs(query).get("seen", [""])[0])
             else:
                 self._send(HTTPStatus.NOT_FOUND, b"There is nothing here.\n")
         except ShardwiseError as error:

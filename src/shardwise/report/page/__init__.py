@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from shardwise._version import __version__
-from shardwise.report.page import plan_part, rest_part, time_part
+from shardwise.report.page import pen, plan_part, rest_part, time_part
 from shardwise.report.page.html import Html, join, script_json, tag, visible
 from shardwise.report.page.series import series
 from shardwise.report.page.texts import LANGUAGES, Texts, language_of_locale, texts
@@ -61,7 +61,7 @@ def render(document: dict[str, Any], lang: str = "en", live: str | None = None, 
         There are to be charts, and Bokeh is not installed.
     """
     t = texts(lang)
-    name = visible(dict(document.get("run") or {}).get("id", ""))
+    name = visible(pen.fields(document.get("run")).get("id", ""))
     parts, data = _parts(document, t), series(document)
     library, figures = _charts() if charts else ("", {})
     facts = {"live": live, "figures": sorted(figures)}
@@ -77,7 +77,7 @@ def render(document: dict[str, Any], lang: str = "en", live: str | None = None, 
         foot=tag("footer", f"{t['made']} {__version__}"),
         data=script_json({"texts": t, "lang": lang, "facts": facts, "series": data}),
         figures="".join(f'<script type="application/json" id="figure-{n}">{script_json(j)}</script>' for n, j in figures.items()),
-        library=f"<script>{_inert(library)}</script>" if charts else "",
+        library=f'<script type="text/plain" id="library">{library}</script>' if charts else "",
         script="\n".join(map(_file, SCRIPTS)),
     )
 
@@ -95,11 +95,6 @@ def _charts() -> tuple[str, dict[str, Any]]:
     from shardwise.report.page import charts
 
     return charts.library(), charts.figures()
-
-
-def _inert(code: str) -> str:
-    """Code that no text in it can end: ``</`` and ``<!--`` stand in strings and patterns only, where ``\\`` is free."""
-    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _head(name: str, t: Texts) -> Html:

@@ -6,7 +6,9 @@ a run goes on, and follows light and dark.
 
 from __future__ import annotations
 
+import base64
 import functools
+import gzip
 from typing import TYPE_CHECKING, Any
 
 from shardwise.errors import MissingExtra
@@ -27,7 +29,8 @@ HEIGHTS = {"timeline": 200, "rows": 170, "bytes": 170, "time": 150, "memory": 15
 
 @functools.cache
 def library() -> str:
-    """Bokeh's own JavaScript: the part that draws figures, without widgets, tables, WebGL and mathematics.
+    """Bokeh's own JavaScript, compressed (gzip, base64): the part that draws figures, without widgets, tables, WebGL and
+    mathematics.
 
     Raises
     ------
@@ -37,7 +40,8 @@ def library() -> str:
     _bokeh()
     from bokeh.resources import Resources
 
-    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
+    code = "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
+    return base64.b64encode(gzip.compress(code.encode(), mtime=0)).decode()
 
 
 @functools.cache

@@ -11,6 +11,9 @@ from typing import Any
 from shardwise.report.tables import printable
 
 
+_EMPTY = ("br", "input")
+
+
 class Html(str):
     """Text that is HTML already."""
 
@@ -52,7 +55,8 @@ def tag(name: str, *inside: object, **attributes: object) -> Html:
         if value is not None and value is not False:
             key = key.rstrip("_").replace("_", "-")
             said.append(f" {key}" if value is True else f' {key}="{text(value)}"')
-    return Html(f"<{name}{''.join(said)}>{join(inside)}</{name}>")
+    opened = f"<{name}{''.join(said)}>"
+    return Html(opened if name in _EMPTY else f"{opened}{join(inside)}</{name}>")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,17 @@ async function ask(address, seen) {
 
 async function begin() {
   listenToTheme();
-  for (const name of known.facts.figures) await embed(name);
-  legends();
   listenToPanel();
   listenToList();
   listTasks();
-  drawCharts();
-  if (figures.timeline) { follow(); listen(); }
+  if (known.facts.figures.length) {
+    await load();
+    for (const name of known.facts.figures) await embed(name);
+    legends();
+    drawCharts();
+    follow();
+    listen();
+  }
   themeChanged();
   document.documentElement.dataset.ready = "yes";
   if (known.facts.live) ask(known.facts.live, "");

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shardwise.errors import MissingExtra
-from shardwise.report.page import language_of_locale, render
+from shardwise.report.page import language_of_locale, pen, render
 from shardwise.report.page.html import Html, tag, visible
 
 HEIGHT = 640
@@ -26,7 +26,7 @@ def frame(document: dict[str, Any], lang: str | None = None) -> str:
         page = render(document, spoken)
     except MissingExtra:
         page = render(document, spoken, charts=False)
-    name = visible(dict(document.get("run") or {}).get("id", ""))
+    name = visible(pen.fields(document.get("run")).get("id", ""))
     # ``text`` would write out the page's line ends; in an attribute only these two characters matter.
     source = Html(page.replace("&", "&amp;").replace('"', "&quot;"))
     style = f"width:100%;height:{HEIGHT}px;border:1px solid #8888"

@@ -11,7 +11,7 @@ from shardwise.report.page.html import visible
 Document = dict[str, Any]
 Span = dict[str, Any]
 
-MOST_LOG_CHARACTERS = 300_000
+MOST_LOG_CHARACTERS = 100_000
 """Of all logs together; what does not fit is in the run directory, and ``shardwise logs`` shows it."""
 
 LEAST_LOG_CHARACTERS = 400
@@ -138,7 +138,7 @@ def _logs(document: Document) -> dict[str, Any]:
     found = {}
     for task, attempts in logs.items():
         kept = [_log(said, each) for said in pen.records(attempts)]
-        room -= sum(len(said[1]) for said in kept)
+        room -= len(task) + sum(len(said[1]) for said in kept)
         if room < 0:
             break
         found[visible(task)] = kept
