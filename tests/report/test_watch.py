@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ def ask(watch: Watch, path: str | None = None, method: str = "GET", **headers: s
     return answer.status, body
 
 
+def look_every_time(watch: Watch) -> None:
+    watch._sight._clock, watch._sight._again = itertools.count(0.0, 100.0).__next__, 0.0
+
+
 def token_of(watch: Watch) -> str:
     return urlsplit(watch.url).path.strip("/")
 
@@ -81,7 +86,7 @@ def test_tokens_differ(run: Run, watch: Watch) -> None:
         assert token_of(other) != token_of(watch)
 
 
-@pytest.mark.parametrize("path", ["/", "/{}x/", "/x{}/", "/news.json", "/../{}/", "//{}/", "/?{}", "/{:.10}/", "/%00/"])
+@pytest.mark.parametrize("path", ["/", "/{}x/", "/x{}/", "/news.json", "/../{}/", "/?{}", "/{:.10}/", "/%00/"])
 def test_others_are_refused(watch: Watch, path: str) -> None:
     status, body = ask(watch, path.format(token_of(watch)))
     assert status == 403
@@ -106,7 +111,7 @@ def test_nobody_can_change_anything(watch: Watch) -> None:
 
 
 def test_news_come_when_there_are_any(run: Run, watch: Watch) -> None:
-    watch._sight._clock = iter(range(0, 10_000, 100)).__next__
+    look_every_time(watch)
     path = f"/{token_of(watch)}/news.json"
     first = json.loads(ask(watch, path)[1])
     assert ask(watch, f"{path}?seen={first['version']}") == (204, b"")
@@ -117,7 +122,7 @@ def test_news_come_when_there_are_any(run: Run, watch: Watch) -> None:
 
 
 def test_a_run_that_cannot_be_read_is_no_answer(run: Run, watch: Watch) -> None:
-    watch._sight._clock = iter(range(0, 10_000, 100)).__next__
+    look_every_time(watch)
     run.broken = True
     assert ask(watch) == (503, b"the run is gone")
     run.broken = False

@@ -19,7 +19,7 @@ SECTIONS = ("plan", "measured", "timeline", "throughput", "where", "slow", "quar
 CHARTS = {
     "measured": {"time": "chart_time", "memory": "chart_memory"},
     "throughput": {"rows": "rows_per_second", "bytes": "bytes_per_second"},
-    "where": {"where": "where"},
+    "where": {"where": "worker_seconds"},
 }
 PARTS = {
     "summary": plan_part.summary,

@@ -61,10 +61,16 @@ def tag(name: str, *inside: object, **attributes: object) -> Html:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its title, and whether its cells are numbers."""
+    """A column of a table: its title, and whether its cells are numbers, or sentences."""
 
     title: str
     number: bool = False
+    wide: bool = False
+
+    @property
+    def kind(self) -> str | None:
+        """The class of its cells."""
+        return "number" if self.number else "wide" if self.wide else None
 
 
 def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[object]], hidden: bool = False) -> Html:
@@ -72,7 +78,7 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[objec
 
     ``hidden``: the caption is there for screen readers only, because a heading says the same.
     """
-    head = join(tag("th", c.title, scope="col", class_="number" if c.number else None) for c in columns)
+    head = join(tag("th", c.title, scope="col", class_=c.kind) for c in columns)
     body = join(tag("tr", *_cells(columns, row)) for row in rows)
     name = tag("caption", caption, class_="quiet" if hidden else None)
     inside = tag("table", name, tag("thead", tag("tr", head)), tag("tbody", body))
@@ -81,8 +87,7 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[objec
 
 def _cells(columns: Sequence[Column], row: Sequence[object]) -> Iterable[Html]:
     for place, (column, cell) in enumerate(zip(columns, row, strict=True)):
-        kind = "number" if column.number else None
-        yield tag("td", cell, class_=kind) if place else tag("th", cell, scope="row", class_=kind)
+        yield tag("td", cell, class_=column.kind) if place else tag("th", cell, scope="row", class_=column.kind)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:

@@ -26,7 +26,8 @@ def summary(document: Document, t: Texts) -> Html:
     done, tasks = _total(stages, "done"), _total(stages, "tasks")
     known = [
         (t["took"], pen.seconds(run.get("seconds"))),
-        (t["engine"], _engine(run, t)),
+        (t["engine"], run.get("engine") or t["unknown"]),
+        (t["workers"], pen.count(run.get("workers"))),
         (t["tasks"], t["tasks_done"].format(pen.count(done), pen.count(tasks))),
         (t["read_in_all"], read or pen.DASH),
         (t["peak"], pen.size(_greatest(stages, "peak_memory"))),
@@ -38,11 +39,6 @@ def summary(document: Document, t: Texts) -> Html:
     return join([said, *why, facts(known)])
 
 
-def _engine(run: Document, t: Texts) -> str:
-    workers = run.get("workers")
-    return str(run.get("engine") or t["unknown"]) + (f" × {pen.count(workers)}" if pen.number(workers) else "")
-
-
 def plan(document: Document, t: Texts) -> Html:
     """The job, the plan, its reasons, the bottleneck, and what else was considered."""
     run, planned = pen.fields(document.get("run")), pen.fields(document.get("plan"))
@@ -51,7 +47,6 @@ def plan(document: Document, t: Texts) -> Html:
     if not planned:
         return join([facts(known), tag("p", t["no_plan"], class_="note")])
     known += [
-        (t["workers"], pen.count(planned.get("workers"))),
         (t["threads"], pen.count(planned.get("threads"))),
         (t["limit"], pen.size(planned.get("memory_limit"))),
     ]
@@ -80,7 +75,7 @@ def _why(planned: Document, t: Texts) -> list[Html]:
 def _planned_stages(planned: Document, t: Texts) -> Html:
     columns = [
         Column(t["stage"]),
-        Column(t["what"]),
+        Column(t["what"], wide=True),
         *(Column(t[name], number=True) for name in ("tasks", "before", "batches", "rows", "size", "time", "memory")),
     ]
     rows = [
@@ -105,7 +100,7 @@ def _alternatives(planned: Document, t: Texts) -> Html:
         Column(t["engine"]),
         *(Column(t[name], number=True) for name in ("workers", "shard", "predicted", "between", "memory")),
         Column(t["fits"]),
-        Column(t["chosen"]),
+        Column(t["chosen"].capitalize()),
     ]
     rows = [
         [

@@ -24,7 +24,7 @@ def slow(document: Document, t: Texts) -> Html:
         [each.get("stage", ""), *map(pen.seconds, (each.get("median"), each.get("longest"))), pen.ratio(each.get("ratio"))]
         for each in pen.records(document.get("skew"))
     ]
-    stragglers_columns = [Column(t["task"]), Column(t["took"], True), Column(t["median"], True), Column(t["why"])]
+    stragglers_columns = [Column(t["task"]), Column(t["took"], True), Column(t["median"], True), Column(t["why"], wide=True)]
     skew_columns = [Column(t["stage"]), *(Column(t[name], True) for name in ("median", "longest", "ratio"))]
     return join(
         [_some(t["stragglers"], stragglers_columns, stragglers, t), _some(t["skew"], skew_columns, skew, t)]
@@ -48,7 +48,7 @@ def quarantine(document: Document, t: Texts) -> Html:
         return tag("p", t["quarantine_none"])
     first = pen.records(found.get("first"))[:MOST_ROWS]
     names = list(dict.fromkeys(name for row in first for name in row))
-    columns = [Column(t.get(f"column_{name}", name)) for name in names]
+    columns = [Column(t.get(f"column_{name}", name), wide=name == "message") for name in names]
     cells = [[_short(row.get(name)) for name in names] for row in first]
     told = tag("p", t["quarantine_rows"].format(pen.count(rows)))
     return join([told, table(t["quarantine"], columns, cells, hidden=True)]) if names else told
@@ -74,7 +74,7 @@ def said(document: Document, t: Texts) -> Html:
             rows.append([task_button(task), pen.count(len(lines)), tag("code", _short(lines[-1]))])
     if not rows:
         return tag("p", t["logs_none"])
-    columns = [Column(t["task"]), Column(t["lines"], True), Column(t["last_line"])]
+    columns = [Column(t["task"]), Column(t["lines"], True), Column(t["last_line"], wide=True)]
     return join([tag("p", t["logs_about"]), _some(t["logs"], columns, rows, t)])
 
 
