@@ -107,7 +107,12 @@ class _Run:
         self.ledger.finished(info, self._is_whole(end))
         self._warn()
         return Result(
-            made.load, info, files=made.files, rows=made.rows, quarantine=joined(keeper.table(), self.work.earlier)
+            made.load,
+            info,
+            files=made.files,
+            rows=made.rows,
+            quarantine=joined(keeper.table(), self.work.earlier),
+            story=self.ledger.story(info, self.job.title),
         )
 
     def _trial(self, choice: Choice) -> Trial | None:

@@ -62,13 +62,21 @@ class RunLedger:
         """Delete what an attempt wrote."""
         self._keeper.discard(attempt)
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
         """Keep what a task said."""
-        self._keeper.append_logs(task, attempt, lines)
+        self._keeper.append_logs(task, attempt, lines, times)
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         """Keep a line about the run."""
         self._keeper.note(kind, data)
+
+    def note_later(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run with what is kept next."""
+        self._keeper.note_later(kind, data)
+
+    def write_notes(self) -> None:
+        """Keep now what was left for later."""
+        self._keeper.write_notes()
 
     def committed(self, stage: str) -> list[Commit]:
         """Commits of earlier drivers."""
@@ -140,6 +148,20 @@ class RunLedger:
         else:
             self.note("part", info.to_json())
 
+    def story(self, info: RunInfo, job: str) -> Callable[[], dict[str, Any]]:
+        """Makes the report of the run when it is asked for; of a run in memory it keeps what that takes."""
+        if self.kept_at:
+            where = self.kept_at
+            return lambda: _report_of(where)
+        notes, logs = self._keeper.notes, self._keeper.logs
+
+        def tell() -> dict[str, Any]:
+            from shardwise.report.document import document_of
+
+            return document_of(notes, logs, info.to_json(), job)
+
+        return tell
+
     def check_not_taken(self) -> None:
         """Raise RunIsTaken if another driver has taken over, which may be why something failed to be written."""
         if self.kept_at and self._worked:
@@ -156,6 +178,13 @@ class RunLedger:
             kind = "interrupted" if isinstance(error, Interrupted) else "failed"
             with contextlib.suppress(StorageError):  # the disk may be what failed; the first error is the one to tell
                 self.note(kind, {"code": error.code, "message": error.message, "fix": error.fix})
+
+
+def _report_of(directory: str) -> dict[str, Any]:
+    from shardwise.report.document import document
+    from shardwise.run.directory import RunDirectory
+
+    return document(RunDirectory.read(directory))
 
 
 @contextlib.contextmanager
