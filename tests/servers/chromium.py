@@ -23,10 +23,11 @@ FONTS = """<?xml version="1.0"?>
 <fontconfig>
   <dir>{root}/usr/share/fonts</dir>
   <dir>/usr/share/fonts</dir>
-  <alias binding="strong"><family>sans</family><prefer><family>Noto Sans CJK JP</family></prefer></alias>
   <alias binding="strong"><family>sans-serif</family><prefer><family>Noto Sans CJK JP</family></prefer></alias>
-  <alias binding="strong"><family>system-ui</family><prefer><family>Noto Sans CJK JP</family></prefer></alias>
   <alias binding="strong"><family>monospace</family><prefer><family>Noto Sans Mono CJK JP</family></prefer></alias>
+  <match target="pattern">
+    <edit name="family" mode="append" binding="strong"><string>Noto Sans CJK JP</string></edit>
+  </match>
   <cachedir>{root}/fontcache</cachedir>
 </fontconfig>
 """
