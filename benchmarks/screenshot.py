@@ -14,7 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "report.png"
-WIDTH, HEIGHT = 1280, 900
+WIDTH = 1280
+BETWEEN = ("#measured", "#part-timeline")
+PLACE = "(name) => document.querySelector(name).getBoundingClientRect().top + scrollY"
 ROWS = (400_000, 250_000, 900_000, 300_000)
 
 JOB = '''
@@ -41,10 +43,10 @@ def speeds(trips: pa.Table, ctx: sw.Context) -> pa.Table:
     return trips.append_column("speed", pc.divide(trips["distance"], trips["hours"]))
 
 
-job = sw.read_parquet("trips/*.parquet").map(speeds).write_parquet("speeds/")
+job = sw.read_parquet("trips/*.parquet").map(speeds).aggregate(n=sw.count(), mean=sw.mean("speed"))
 
 if __name__ == "__main__":
-    job.run(engine="local:2", shard_size=2_000_000, retries=2, run_dir="run", progress="none")
+    job.run(workers=2, engine="local", shard_size=2_500_000, retries=2, run_dir="run", progress="none")
 '''
 
 
@@ -66,15 +68,17 @@ def make_run(directory: Path) -> str:
     return str(directory / "run")
 
 
-def picture(page: Path, target: Path, width: int, height: int, scheme: str, whole: bool) -> list[str]:
-    """Have a browser draw a page; gives what it complained of."""
+def picture(page: Path, target: Path, given: argparse.Namespace) -> list[str]:
+    """Have a browser draw a page, or what lies between two of its sections; gives what it complained of."""
     sys.path.insert(0, str(ROOT / "tests"))
     from browsers import Opened, browser
 
     with browser() as started:
-        size = {"width": width, "height": height}
-        opened = Opened(started, page.as_uri(), viewport=size, color_scheme=scheme)
-        opened.page.screenshot(path=str(target), full_page=whole)
+        size = {"width": given.width, "height": 900}
+        opened = Opened(started, page.as_uri(), viewport=size, color_scheme=given.scheme)
+        top, bottom = (opened.page.evaluate(PLACE, name) for name in given.between)
+        clip = {"x": 0, "y": top, "width": given.width, "height": bottom - top}
+        opened.page.screenshot(path=str(target), full_page=True, clip=None if given.whole else clip)
         return opened.complaints
 
 
@@ -84,10 +88,10 @@ def main() -> None:
     parser.add_argument("--run", help="a run directory; one is made unless given")
     parser.add_argument("--output", type=Path, default=TARGET)
     parser.add_argument("--width", type=int, default=WIDTH)
-    parser.add_argument("--height", type=int, default=HEIGHT)
+    parser.add_argument("--between", nargs=2, default=BETWEEN, metavar="SELECTOR", help="what the picture lies between")
     parser.add_argument("--scheme", choices=["light", "dark"], default="light")
     parser.add_argument("--lang", choices=["en", "ja"], default="en")
-    parser.add_argument("--whole", action="store_true", help="the whole page, not its first screen")
+    parser.add_argument("--whole", action="store_true", help="the whole page")
     given = parser.parse_args()
     from shardwise.report.document import document
     from shardwise.report.page import render
@@ -97,7 +101,7 @@ def main() -> None:
         run = given.run or make_run(Path(work))
         page = Path(work, "page.html")
         page.write_text(render(document(RunDirectory.read(run)), given.lang), encoding="utf-8")
-        complaints = picture(page, given.output, given.width, given.height, given.scheme, given.whole)
+        complaints = picture(page, given.output, given)
     print(f"{given.output}: {given.output.stat().st_size:,} bytes", *complaints, sep="\n")
 
 

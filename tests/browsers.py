@@ -68,14 +68,16 @@ def put(document: str, directory: Path, name: str = "page.html") -> str:
 
 NAMELESS = """() => {
   const named = (e) => (e.getAttribute("aria-label") || "").trim() || e.labels?.length || e.textContent.trim();
-  return [...document.querySelectorAll("button, a, input, select, [role=img], [role=application], [role=region], nav, dialog")]
+  const roles = "[role=img], [role=application], [role=region], [role=group]";
+  return [...document.querySelectorAll(`button, a, input, select, nav, dialog, ${roles}`)]
     .filter((e) => !named(e) && !e.getAttribute("aria-labelledby")).map((e) => e.outerHTML.slice(0, 200));
 }"""
 """Elements that a screen reader could not name."""
 
 PALE = """() => {
   const rgb = (text) => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const linear = (v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => [r, g, b].map((v) => linear(v / 255))
     .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0);
   const under = (e) => {
     for (; e; e = e.parentElement) {
@@ -101,7 +103,8 @@ UNSEEN_FOCUS = """async () => {
   for (const e of document.querySelectorAll("a, button, input, select, [tabindex='0']")) {
     if (!e.checkVisibility() || e.disabled) continue;
     e.focus({ focusVisible: true });
-    if (document.activeElement !== e || getComputedStyle(e).outlineStyle === "none") found.push(e.outerHTML.slice(0, 120));
+    const seen = document.activeElement === e && getComputedStyle(e).outlineStyle !== "none";
+    if (!seen) found.push(e.outerHTML.slice(0, 120));
   }
   return found;
 }"""

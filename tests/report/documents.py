@@ -83,9 +83,22 @@ def small() -> dict[str, Any]:
 
 def _stage(name: str, what: str, tasks: int, seconds: float, expected: float, peak: int, most: int) -> dict[str, Any]:
     return {
-        **{"name": name, "what": what, "tasks": tasks, "done": tasks, "rows_in": 393216, "bytes_in": 3_703_701},
-        **{"rows_out": 12, "bytes_out": 12_288, "seconds": seconds, "wall": [0.4, 6.3], "read": 1.9, "compute": 5.8},
-        **{"write": 0.9, "peak_memory": peak, "predicted_seconds": expected, "predicted_memory": most},
+        "name": name,
+        "what": what,
+        "tasks": tasks,
+        "done": tasks,
+        "rows_in": 393216,
+        "bytes_in": 3_703_701,
+        "rows_out": 12,
+        "bytes_out": 12_288,
+        "seconds": seconds,
+        "wall": [0.4, 6.3],
+        "read": 1.9,
+        "compute": 5.8,
+        "write": 0.9,
+        "peak_memory": peak,
+        "predicted_seconds": expected,
+        "predicted_memory": most,
     }
 
 
@@ -94,8 +107,16 @@ def _plan() -> dict[str, Any]:
     chosen = {"engine": "local", "workers": 2, "shard_bytes": 1_200_000, "seconds": 6.1, "fits": True, "chosen": True}
     other = {**chosen, "engine": "inline", "workers": 1, "seconds": 9.4, "chosen": False}
     return {
-        **{"job": "", "engine": "local:2", "workers": 2, "threads": 1, "seconds": 6.1, "memory_limit": 1_000_000_000},
-        **{"seconds_low": 5.2, "seconds_high": 7.4, "memory_bytes": 346_000_000, "run_dir": ""},
+        "job": "",
+        "engine": "local:2",
+        "workers": 2,
+        "threads": 1,
+        "seconds": 6.1,
+        "memory_limit": 1_000_000_000,
+        "seconds_low": 5.2,
+        "seconds_high": 7.4,
+        "memory_bytes": 346_000_000,
+        "run_dir": "",
         "stages": [{"name": "partial", "what": "filter distance > 0", "tasks": 3, "done": 0, **stage}],
         "reasons": ["local with 2 workers is predicted to take 6.1 s, inline 9.4 s"],
         "bottleneck": {"name": "computing", "why": "60 % of the workers' time", "strategy": "data parallelism"},
@@ -112,7 +133,13 @@ def large(tasks: int, workers: int = 32) -> dict[str, Any]:
     made = small()
     length = 4.0
     made["spans"] = [
-        span(f"partial {n * 7}-{n * 7 + 7}", n % workers, n // workers * length, (n // workers + 0.97) * length, attempt=n)
+        span(
+            f"partial {n * 7}-{n * 7 + 7}",
+            n % workers,
+            n // workers * length,
+            (n // workers + 0.97) * length,
+            attempt=n,
+        )
         for n in range(tasks)
     ]
     end = made["spans"][-1]["ended"]
@@ -141,7 +168,9 @@ def hostile() -> dict[str, Any]:
     names = [HOSTILE[n % len(HOSTILE)] + str(n) for n in range(len(made["spans"]))]
     for each, name in zip(made["spans"], names, strict=True):
         each |= {"task": name, "how": "committed"}
-    made["logs"] = {name: [{"attempt": text, "lines": list(HOSTILE)}] for name, text in zip(names, HOSTILE, strict=True)}
+    made["logs"] = {
+        name: [{"attempt": text, "lines": list(HOSTILE)}] for name, text in zip(names, HOSTILE, strict=True)
+    }
     made["quarantine"]["first"] = [{text: text for text in HOSTILE}]
     return made
 
@@ -150,8 +179,16 @@ def empty() -> dict[str, Any]:
     """A run that has only just begun."""
     return {
         "run": {
-            **{"id": "6e8837de70df", "dir": "/data/run", "status": "running", "job": "items", "engine": "", "workers": 0},
-            **{"seconds": 0.0, "began": 1_795_000_000.0, "ended": None, "version": "0.1.0"},
+            "id": "6e8837de70df",
+            "dir": "/data/run",
+            "status": "running",
+            "job": "items",
+            "engine": "",
+            "workers": 0,
+            "seconds": 0.0,
+            "began": 1_795_000_000.0,
+            "ended": None,
+            "version": "0.1.0",
         },
         "plan": None,
         **{name: [] for name in ("stages", "spans", "workers", "throughput", "links", "stragglers", "skew", "advice")},

@@ -43,7 +43,9 @@ def advance(progress: Progress) -> None:
         progress.update(now=BAR_AFTER + step * BOARD_EVERY, running=1, done=step, rows=step * 1000)
 
 
-def test_one_place_is_drawn_over_and_over_and_then_empty(notebook: Notebook, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_place_is_drawn_over_and_over_and_then_empty(
+    notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress = Progress()
     advance(progress)
     progress.end("done")

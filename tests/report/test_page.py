@@ -107,7 +107,12 @@ def test_other_languages_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "lang"),
-    [({}, "en"), ({"LANG": "ja_JP.UTF-8"}, "ja"), ({"LANG": "ja_JP", "LC_ALL": "C.UTF-8"}, "en"), ({"LANG": "fr"}, "en")],
+    [
+        ({}, "en"),
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "fr"}, "en"),
+    ],
 )
 def test_the_locale_chooses(environment: dict[str, str], lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -119,7 +124,9 @@ def test_the_locale_chooses(environment: dict[str, str], lang: str, monkeypatch:
 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     known = {name for name in texts("en") if not name.startswith("column_")}
-    code = "\n".join(file.read_text() for file in HOME.iterdir() if file.suffix in (".py", ".js") and file.name != "texts.py")
+    code = "\n".join(
+        file.read_text() for file in HOME.iterdir() if file.suffix in (".py", ".js") and file.name != "texts.py"
+    )
     named = set(re.findall(r"[\"'`](\w+)[\"'`]", code))
     made = {f"{name}_how" for name in ("failed", "interrupted")} | {f"how_{name}" for name in charts_of_how()}
     made |= {f"{name}_page" for name in ("previous", "next")}

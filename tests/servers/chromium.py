@@ -92,6 +92,8 @@ def _found_in(root: Path) -> Chromium:
         raise FileNotFoundError("chromium is in none of Debian's packages that were fetched")
     configuration = root / "fonts.conf"
     configuration.write_text(FONTS.format(root=root))
-    libraries = sorted({str(library.parent) for library in root.rglob("*.so*")}, key=lambda name: (name.count("/"), name))
+    libraries = sorted(
+        {str(library.parent) for library in root.rglob("*.so*")}, key=lambda name: (name.count("/"), name)
+    )
     environment = {"LD_LIBRARY_PATH": ":".join(libraries), "FONTCONFIG_FILE": str(configuration), "LANG": "C.UTF-8"}
     return Chromium(path, {**os.environ, **environment})

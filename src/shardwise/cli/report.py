@@ -71,7 +71,9 @@ def _write(output: str, text: str) -> Path:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise StorageError(f"{output} cannot be written: {error.strerror}", "name another file, or free space") from error
+        raise StorageError(
+            f"{output} cannot be written: {error.strerror}", "name another file, or free space"
+        ) from error
     _told(output)
     return path
 

@@ -126,7 +126,7 @@ class Progress:
     Parameters
     ----------
     mode : {"auto", "bar", "plain", "none"}
-        ``auto``: a bar on a terminal or in a notebook, plain lines elsewhere. ``none``: nothing at all, messages included.
+        ``auto``: a bar on a terminal or in a notebook, plain lines elsewhere. ``none``: nothing, messages included.
     stream : text stream, optional
         Standard error unless given.
 

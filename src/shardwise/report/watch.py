@@ -1,7 +1,7 @@
 """A run's page served on loopback while the run goes on, and after.
 
-Who has the token in the address sees the run; everybody else is refused. A page on the internet cannot guess it, and one
-that has its own name point at this machine (DNS rebinding) is known by the name that the browser asks for.
+Who has the token in the address sees the run; everybody else is refused. A page on the internet cannot guess it, and
+one that has its own name point at this machine (DNS rebinding) is known by the name that the browser asks for.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class _Answer(BaseHTTPRequestHandler):
         self._token, self._sight = token, sight
         super().__init__(*more)
 
-    def do_GET(self) -> None:  # noqa: N802 - its name in http.server
+    def do_GET(self) -> None:
         """Answer who knows the token."""
         path, _, query = self.path.partition("?")
         token, _, name = path.removeprefix("/").partition("/")

@@ -76,7 +76,9 @@ def render(document: dict[str, Any], lang: str = "en", live: str | None = None, 
         panel=_panel(t),
         foot=tag("footer", f"{t['made']} {__version__}"),
         data=script_json({"texts": t, "lang": lang, "facts": facts, "series": data}),
-        figures="".join(f'<script type="application/json" id="figure-{n}">{script_json(j)}</script>' for n, j in figures.items()),
+        figures="".join(
+            f'<script type="application/json" id="figure-{n}">{script_json(j)}</script>' for n, j in figures.items()
+        ),
         library=f'<script type="text/plain" id="library">{library}</script>' if charts else "",
         script="\n".join(map(_file, SCRIPTS)),
     )

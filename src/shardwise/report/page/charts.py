@@ -29,8 +29,7 @@ HEIGHTS = {"timeline": 200, "rows": 170, "bytes": 170, "time": 150, "memory": 15
 
 @functools.cache
 def library() -> str:
-    """Bokeh's own JavaScript, compressed (gzip, base64): the part that draws figures, without widgets, tables, WebGL and
-    mathematics.
+    """Bokeh's own JavaScript, compressed (gzip, base64): what draws figures, no widgets, tables, WebGL, mathematics.
 
     Raises
     ------

@@ -10,7 +10,6 @@ from typing import Any
 
 from shardwise.report.tables import printable
 
-
 _EMPTY = ("br", "input")
 
 

@@ -5,7 +5,7 @@ function openLogs(task, from) {
   opener = from;
   byId("panel-title").textContent = words("logs_of", task);
   const facts = run.attempts.filter((each) => each.task === task).map((each) => element("li", [
-    element("strong", `${words("attempt")} ${each.attempt ?? ""}: `), about(each),
+    element("strong", `${words("attempt")} ${each.attempt}: `), about(each),
   ]));
   const logs = known.series.logs[task] ?? [];
   const said = logs.flatMap(([attempt, text, short]) => [

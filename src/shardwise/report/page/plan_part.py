@@ -22,14 +22,15 @@ def summary(document: Document, t: Texts) -> Html:
     said = tag("p", badge, " ", tag("span", t[f"{state}_how"]) if f"{state}_how" in t else "", class_="state")
     stages = pen.records(document.get("stages"))
     rows, size = (_total(stages, key) for key in ("rows_in", "bytes_in"))
-    read = ", ".join([f"{pen.count(rows)} {t['rows_unit']}"] * bool(rows) + [pen.size(size)] * bool(size))
+    amounts = [f"{pen.count(rows)} {t['rows_unit']}"] * bool(rows) + [pen.size(size)] * bool(size)
+    read = [Html(f"{tag('span', each, class_='whole')} ") for each in amounts]
     done, tasks = _total(stages, "done"), _total(stages, "tasks")
     known = [
         (t["took"], pen.seconds(run.get("seconds"))),
         (t["engine"], run.get("engine") or t["unknown"]),
         (t["workers"], pen.count(run.get("workers"))),
         (t["tasks"], t["tasks_done"].format(pen.count(done), pen.count(tasks))),
-        (t["read_in_all"], read or pen.DASH),
+        (t["read_in_all"], join(read or [pen.DASH])),
         (t["peak"], pen.size(_greatest(stages, "peak_memory"))),
         (t["began"], pen.moment(run.get("began"))),
         (t["ended"], pen.moment(run.get("ended"))),
@@ -42,7 +43,10 @@ def summary(document: Document, t: Texts) -> Html:
 def plan(document: Document, t: Texts) -> Html:
     """The job, the plan, its reasons, the bottleneck, and what else was considered."""
     run, planned = pen.fields(document.get("run")), pen.fields(document.get("plan"))
-    known = [(t["job"], tag("code", run.get("job") or t["unknown"])), (t["directory"], tag("code", run.get("dir", "")))]
+    known: list[tuple[str, object]] = [
+        (t["job"], tag("code", run.get("job") or t["unknown"])),
+        (t["directory"], tag("code", run.get("dir") or pen.DASH)),
+    ]
     known += [(t["version"], run["version"])] if run.get("version") else []
     if not planned:
         return join([facts(known), tag("p", t["no_plan"], class_="note")])
@@ -120,14 +124,18 @@ def _alternatives(planned: Document, t: Texts) -> Html:
 
 def _interval(planned: Document) -> str:
     low, high = planned.get("seconds_low"), planned.get("seconds_high")
-    return pen.DASH if pen.number(low) is None or pen.number(high) is None else f"{pen.seconds(low)} – {pen.seconds(high)}"
+    return (
+        pen.DASH if pen.number(low) is None or pen.number(high) is None else f"{pen.seconds(low)} – {pen.seconds(high)}"
+    )
 
 
 def measured(document: Document, t: Texts) -> Html:
     """The whole run and each stage: predicted, measured, and how far apart."""
     planned, stages = pen.fields(document.get("plan")), pen.records(document.get("stages"))
     known = [planned.get("seconds"), *(stage.get("predicted_seconds") for stage in stages)]
-    note = [] if any(pen.number(value) is not None for value in known) else [tag("p", t["not_predicted"], class_="note")]
+    note = (
+        [] if any(pen.number(value) is not None for value in known) else [tag("p", t["not_predicted"], class_="note")]
+    )
     return join([*note, _whole_run(document, t), _stages(stages, t)])
 
 

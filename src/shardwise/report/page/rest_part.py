@@ -17,18 +17,29 @@ LONGEST_CELL = 300
 def slow(document: Document, t: Texts) -> Html:
     """Attempts that took much longer than others, and stages whose tasks are unequal."""
     stragglers = [
-        [task_button(each.get("task", "")), *map(pen.seconds, (each.get("seconds"), each.get("median"))), each.get("why", "")]
+        [
+            task_button(each.get("task", "")),
+            *map(pen.seconds, (each.get("seconds"), each.get("median"))),
+            each.get("why", ""),
+        ]
         for each in pen.records(document.get("stragglers"))
     ]
     skew = [
-        [each.get("stage", ""), *map(pen.seconds, (each.get("median"), each.get("longest"))), pen.ratio(each.get("ratio"))]
+        [
+            each.get("stage", ""),
+            *map(pen.seconds, (each.get("median"), each.get("longest"))),
+            pen.ratio(each.get("ratio")),
+        ]
         for each in pen.records(document.get("skew"))
     ]
-    stragglers_columns = [Column(t["task"]), Column(t["took"], True), Column(t["median"], True), Column(t["why"], wide=True)]
+    stragglers_columns = [
+        Column(t["task"]),
+        Column(t["took"], True),
+        Column(t["median"], True),
+        Column(t["why"], wide=True),
+    ]
     skew_columns = [Column(t["stage"]), *(Column(t[name], True) for name in ("median", "longest", "ratio"))]
-    return join(
-        [_some(t["stragglers"], stragglers_columns, stragglers, t), _some(t["skew"], skew_columns, skew, t)]
-    )
+    return join([_some(t["stragglers"], stragglers_columns, stragglers, t), _some(t["skew"], skew_columns, skew, t)])
 
 
 def _some(caption: str, columns: list[Column], rows: list[list[Any]], t: Texts) -> Html:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shardwise.report.page import pen
 from shardwise.report.page.html import visible
+from shardwise.run.publish import attempt_label
 
 Document = dict[str, Any]
 Span = dict[str, Any]
@@ -83,7 +84,7 @@ def _columns(spans: list[Span], lanes: dict[Any, int], digits: int) -> dict[str,
     columns: dict[str, Any] = {
         "task": [visible(span.get("task", "")) for span in spans],
         "stage": [at[str(span.get("stage", ""))] for span in spans],
-        "attempt": [span.get("attempt") if isinstance(span.get("attempt"), int) else None for span in spans],
+        "attempt": [_attempt(span.get("attempt")) for span in spans],
         "lane": [lanes[span["slot"]] for span in spans],
         "began": [_rounded(span["began"], digits) for span in spans],
         "took": [_rounded(span["ended"] - span["began"], digits) for span in spans],
@@ -94,6 +95,11 @@ def _columns(spans: list[Span], lanes: dict[Any, int], digits: int) -> dict[str,
     columns |= {name: [_rounded(span[name], digits) for span in spans] for name in TIMES}
     columns |= {name: [_whole(span.get(name)) for span in spans] for name in ("rows", "bytes_in", "peak")}
     return {**columns, "stages": [visible(name) for name in stages]}
+
+
+def _attempt(number: Any) -> str:
+    """An attempt as its logs name it."""
+    return attempt_label(number) if isinstance(number, int) and 0 <= number < 1 << 62 else ""
 
 
 def _rounded(value: float, digits: int) -> float:
@@ -117,7 +123,10 @@ def _lane(lane: dict[str, Any], digits: int) -> dict[str, Any]:
 
 def _stage(stage: Document) -> dict[str, Any]:
     known = {name: pen.number(stage.get(name)) for name in ("seconds", "predicted_seconds")}
-    known |= {"memory": pen.number(stage.get("peak_memory")), "predicted_memory": pen.number(stage.get("predicted_memory"))}
+    known |= {
+        "memory": pen.number(stage.get("peak_memory")),
+        "predicted_memory": pen.number(stage.get("predicted_memory")),
+    }
     return {"name": visible(stage.get("name", "")), **known}
 
 

@@ -8,7 +8,7 @@ const ORDERS = {
   by_trouble: (a, b) => TROUBLE[a.how] - TROUBLE[b.how] || b.took - a.took,
 };
 const COLUMNS = [
-  ["task", (each) => taskButton(each.task)], ["stage", (each) => each.stage], ["attempt", (each) => each.attempt ?? "", 1],
+  ["task", (each) => taskButton(each.task)], ["stage", (each) => each.stage], ["attempt", (each) => each.attempt, 1],
   ["worker", (each) => laneName(run.series.lanes[each.lane]), 1], ["began", (each) => moment(each.began, run.series.end), 1],
   ["took", (each) => duration(each.took), 1], ["reading", (each) => duration(each.read), 1],
   ["computing", (each) => duration(each.compute), 1], ["writing", (each) => duration(each.write), 1],

@@ -47,7 +47,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "live": ("This page follows the run.", "このページは実行に合わせて更新されます。"),
     "gone": (
         "No news: shardwise watch has ended, or cannot read the run any more. This is the last that was heard.",
-        "更新が届いていません。shardwise watch が終了したか、実行を読めなくなっています。最後に届いた状態を表示しています。",
+        "更新が届いていません。shardwise watch が終了したか、実行を読めなくなっています。最後に届いた状態の表示です。",
     ),
     # what ran
     "plan": ("What ran, and why it was planned so", "何を実行し、なぜそう計画したか"),
@@ -102,8 +102,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "memory_predicted": ("Memory, predicted", "メモリ(予測)"),
     "memory_was": ("Memory, measured", "メモリ(実測)"),
     "not_predicted": (
-        "Nothing was measured before this run, so nothing was predicted for it but what stands here.",
-        "この実行の前に計測は行われていないため、予測はここにあるものだけです。",
+        "No time was predicted before this run.",
+        "この実行の前に時間の予測は行われていません。",
     ),
     "chart_time": ("Time by stage, predicted and measured", "ステージ別の時間(予測と実測)"),
     "chart_memory": ("Peak memory by stage, predicted and measured", "ステージ別の最大メモリ(予測と実測)"),
@@ -119,8 +119,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Drag to move; Ctrl and the wheel to zoom (the wheel alone once the chart has been clicked); click a bar for "
         "its logs. Keys: + and - zoom, ← and → move, Home shows all, N and P choose the next or previous attempt, "
         "Enter opens its logs, Esc closes them.",
-        "ドラッグで移動、Ctrl+ホイールで拡大縮小(一度クリックした後はホイールだけで可)、棒をクリックするとログを表示します。"
-        "キー操作: + と - で拡大縮小、← と → で移動、Home で全体表示、N と P で次・前の試行を選択、Enter でログを開き、Esc で閉じます。",
+        "ドラッグで移動、Ctrl+ホイールで拡大縮小(一度クリックした後はホイールだけで可)、"
+        "棒をクリックするとログを表示します。"
+        "キー操作: + と - で拡大縮小、← と → で移動、Home で全体表示、N と P で次・前の試行を選択、"
+        "Enter でログを開き、Esc で閉じます。",
     ),
     "zoom_in": ("Zoom in", "拡大"),
     "zoom_out": ("Zoom out", "縮小"),
@@ -134,7 +136,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "waiting": ("waiting", "待機"),
     "starting": ("starting", "起動"),
     "retrying": ("retrying", "再試行"),
-    "overhead": ("sending, committing", "送受信・確定"),
+    "overhead": ("the rest: sending, loading, committing", "その他(送受信・読み込み準備・確定)"),
     "attempt_failed": ("failed or lost", "失敗・喪失"),
     "in_vain": ("cancelled or too late", "取り消し・遅着"),
     "backup": ("second attempt (speculation)", "投機的な再実行"),
@@ -162,7 +164,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "how_late": ("too late", "遅着"),
     "how_running": ("under way", "実行中"),
     "left_out": (
-        "Drawn are {} of {} attempts: those of tasks that were tried again, the longest, and an even choice of the rest.",
+        "Drawn are {} of {} attempts: those of tasks that were tried again, the longest, and some of the rest.",
         "{1} 件の試行のうち {0} 件を描いています(再試行のあったタスク、長いもの、残りから等間隔に選んだもの)。",
     ),
     "driver": ("driver", "ドライバー"),
@@ -170,7 +172,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "throughput": ("Throughput over time", "スループットの推移"),
     "rows_per_second": ("Rows per second", "1 秒あたりの行数"),
     "bytes_per_second": ("Bytes per second", "1 秒あたりのバイト数"),
-    "from_to": ("From, to", "区間"),
+    "from_to": ("When", "時間帯"),
     "no_throughput": ("No task that reads has been committed yet.", "読み込みを行うタスクはまだ確定していません。"),
     "where": ("Where the time went", "時間の使われ方"),
     "where_about": (
@@ -186,7 +188,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "rate": ("Rate", "速度"),
     # what was slow
     "slow": ("Stragglers and skew", "遅いタスクと偏り"),
-    "stragglers": ("Stragglers: attempts far above the median of their stage", "遅いタスク(ステージの中央値を大きく超えたもの)"),
+    "stragglers": (
+        "Stragglers: attempts far above the median of their stage",
+        "遅いタスク(ステージの中央値を大きく超えたもの)",
+    ),
     "median": ("Median", "中央値"),
     "skew": ("Skew: the longest task of each stage beside the median", "偏り(各ステージの最長と中央値)"),
     "longest": ("Longest", "最長"),
@@ -194,7 +199,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # the rest
     "quarantine": ("Quarantine", "隔離された行"),
     "quarantine_none": ("No row was set aside.", "隔離された行はありません。"),
-    "quarantine_rows": ("{} rows are in none of the outputs; the first of them:", "{} 行が出力に含まれていません。最初の数行:"),
+    "quarantine_rows": (
+        "{} rows are in none of the outputs; the first of them:",
+        "{} 行が出力に含まれていません。最初の数行:",
+    ),
     "logs": ("Logs", "ログ"),
     "logs_about": (
         "What tasks logged and printed. Choose a task here, in the list of attempts, or in the timeline.",
@@ -211,7 +219,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "close": ("Close", "閉じる"),
     "advice": ("What to do next", "次に行うこと"),
-    "advice_none": ("Nothing stands out: no change is predicted to gain much.", "特に目立つ点はありません。大きな改善は見込まれません。"),
+    "advice_none": (
+        "Nothing stands out: no change is predicted to gain much.",
+        "特に目立つ点はありません。大きな改善は見込まれません。",
+    ),
     "gain": ("predicted gain: {}", "予測される短縮: {}"),
     "gain_unknown": ("gain not predicted", "短縮時間の予測なし"),
 }

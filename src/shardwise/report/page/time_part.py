@@ -72,7 +72,9 @@ def where(document: Document, t: Texts) -> Html:
     spent = {name: pen.number(pen.fields(document.get("where")).get(name)) for name in SPENT}
     whole = sum(value or 0 for value in spent.values())
     about = t["where_about"].format(pen.seconds(whole), pen.share(document.get("communication")))
-    rows = [[t[name].capitalize(), pen.seconds(value), pen.share(pen.over(value, whole))] for name, value in spent.items()]
+    rows = [
+        [t[name].capitalize(), pen.seconds(value), pen.share(pen.over(value, whole))] for name, value in spent.items()
+    ]
     columns = [Column(t["spent_on"]), Column(t["worker_seconds"], True), Column(t["share"], True)]
     return join([tag("p", about), table(t["where"], columns, rows, hidden=True), _links(document, t)])
 
