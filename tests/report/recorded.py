@@ -118,7 +118,7 @@ def carry_out(
         ledger.note("plan", plan_of(tasks, slots))
         engine = Talking(slots, seed, seconds_of, faults, state)
         engine.open(Want(slots))
-        driver = Driver(engine, ledger, Budgets(5, 5, 5, 5, 5), Silent(), clock=engine.clock)  # type: ignore[arg-type]
+        driver = Driver(engine, ledger, Budgets(5, 5, 5, 5, 5), Silent(), clock=engine.clock)
         engine.wall = driver.spans.now() - engine.clock()
         try:
             driver.run(graph_of(tasks))

@@ -65,7 +65,7 @@ def graph_of(tasks: int) -> Graph:
 
 def drive(engine: Engine, ledger: Any, graph: Graph, budgets: Budgets | None = None, slots: int = 3) -> Driver:
     engine.open(Want(slots))
-    driver = Driver(engine, ledger, budgets or Budgets(), Silent(), clock=engine.clock)  # type: ignore[arg-type]
+    driver = Driver(engine, ledger, budgets or Budgets(), Silent(), clock=engine.clock)
     driver.run(graph)
     return driver
 

@@ -34,6 +34,9 @@ MOST_LOGS = 100
 
 MOST_WORKERS = 200
 FIRST_BAD_ROWS = 5
+DIGITS = 5
+"""Times of spans and workers are told to ten microseconds, all of them, so that what was apart stays so."""
+
 HOWS = ("committed", "failed", "lost", "cancelled", "late")
 
 
@@ -147,9 +150,9 @@ _TIMES = ("began", "ended", "read", "compute", "write", "seconds")
 
 
 def _rounded(span: Span) -> Span:
-    """A span with times of ten microseconds, which no screen shows, without what only sums are made of."""
+    """A span without what only sums are made of."""
     made = {name: value for name, value in span.items() if name not in ("clock", "sent", "received", "stored")}
-    return made | {name: round(span[name], 5) for name in _TIMES}
+    return made | {name: round(span[name], DIGITS) for name in _TIMES}
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -236,9 +239,9 @@ def _worker(worker: Worker) -> dict[str, Any]:
     return {
         "slot": worker.number,
         "host": worker.host,
-        "asked": round(worker.asked, 6),
-        "up": round(worker.up, 6),
-        "down": None if worker.down is None else round(worker.down, 6),
+        "asked": round(worker.asked, DIGITS),
+        "up": round(worker.up, DIGITS),
+        "down": None if worker.down is None else round(worker.down, DIGITS),
         "why": worker.why,
         "driver": worker.slot == HERE,
     }

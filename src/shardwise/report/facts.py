@@ -87,11 +87,12 @@ def facts_of(record: Record, now: float | None) -> Facts:
     ends = [line for line in lines if line.kind in ENDS]
     done = [line.data for line in ends if line.kind in ("finished", "part")]
     workers = _workers(lines, began)
+    spans = _spans(lines, began, workers)
     facts = Facts(
         began,
         _sessions(lines, began, now if record.status == "running" else None),
         list(workers.values()),
-        _spans(lines, began, workers),
+        spans,
         {},
         dict(plans[-1]) if plans else None,
         str(next((line.data["version"] for line in reversed(lines) if "version" in line.data), "")),
