@@ -14,6 +14,7 @@ import browsers
 from browsers import Opened, put, until
 from report import documents
 from shardwise.report.page import LANGUAGES, render
+from shardwise.report.page.notebook import frame
 from shardwise.report.page.texts import texts
 
 RANGE = "Bokeh.documents.map((d) => d.get_model_by_name('{}')).find(Boolean).x_range"
@@ -207,3 +208,24 @@ def test_a_run_that_has_only_begun_is_drawn(opened: Any) -> None:
     for key in ("+", "n", "Enter", "ArrowRight", "Home"):
         page.keyboard.press(key)
     assert page.locator("#rows-shown").inner_text() == "0 to 0 of 0"
+
+
+def test_the_frame_of_a_notebook_keeps_to_itself(browser: Any, tmp_path: Path) -> None:
+    cell = f"<!doctype html><title>cell</title><style>p {{ color: red }}</style>{frame(documents.hostile(), 'en')}"
+    (tmp_path / "cell.html").write_text(cell, encoding="utf-8")
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((tmp_path / "cell.html").as_uri())
+    inside = page.frame_locator("iframe")
+    inside.locator(browsers.READY).wait_for(state="attached", timeout=60_000)
+    inside.get_by_role("button", name="Zoom in").click()
+    assert inside.locator("#shown").inner_text().startswith("Shown: ")
+    inside.get_by_role("button", name=texts("en")["theme"]).click()  # without a storage of its own
+    assert page.evaluate("[window.hit, getComputedStyle(document.body).maxWidth]") == [None, "none"]
+    assert [url for url in asked if not url.startswith(("file:", "about:srcdoc"))] == []
+    assert complaints == []
+    context.close()
