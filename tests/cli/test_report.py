@@ -51,6 +51,13 @@ def test_a_page_is_written(
     assert sorted(tmp_path.glob(".*")) == []
 
 
+def test_a_notebook_shows_the_same(run: str) -> None:
+    job = sw.from_items(list(range(20))).map_items(abs).collect()
+    shown = job.run(engine="local:1", run_dir=run, progress="none").report._repr_html_()
+    assert shown.startswith("<iframe")
+    assert RunDirectory.read(run).id in shown
+
+
 def test_the_language_is_chosen(run: str, tmp_path: Path) -> None:
     target = tmp_path / "ja.html"
     assert main(["report", run, "-o", str(target), "--lang", "ja"]) == 0

@@ -176,8 +176,10 @@ def test_a_task_of_the_list_opens_its_logs(opened: Any) -> None:
     assert button.all_inner_texts() == ["partial 0-4"]
     button.press("Enter")
     assert "読み込みました" in page.locator("#panel pre").inner_text()
+    page.locator("#part-slow button").press("Enter")
+    assert page.locator("#panel h2").inner_text() == "Logs of partial 8-12"
     page.get_by_role("button", name="Close").press("Enter")
-    assert page.evaluate("document.activeElement.dataset.task") == "partial 0-4"
+    assert page.evaluate("document.activeElement.closest('section').id") == "slow"  # where the last one was opened
 
 
 def test_ten_thousand_attempts_can_be_looked_through(opened: Any) -> None:
