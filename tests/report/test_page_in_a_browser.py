@@ -155,6 +155,20 @@ def test_a_click_on_a_bar_opens_its_logs(opened: Any) -> None:
     assert panel.locator("h2").inner_text() == "Logs of partial 8-12"
 
 
+def test_what_lies_under_the_pointer_is_said(opened: Any) -> None:
+    page = opened(documents.small())
+    page.mouse.move(*on_timeline(page, 0.68, 0.25))
+    page.mouse.move(*on_timeline(page, 0.7, 0.25))
+    page.locator("#hint", has_text="partial 8-12: 3.5 s, committed").wait_for()
+    page.mouse.move(*on_timeline(page, 0.5, 2.5))
+    page.locator("#hint").wait_for(state="hidden")
+    page.locator("#chart-rows").scroll_into_view_if_needed()
+    rows = page.locator("#chart-rows").bounding_box()
+    page.mouse.move(rows["x"] + 0.84 * rows["width"], rows["y"] + 60)
+    page.mouse.move(rows["x"] + 0.85 * rows["width"], rows["y"] + 61)
+    page.locator("#hint", has_text="4.0 s: 65.5 k/s").wait_for()
+
+
 def test_keys_open_the_logs_of_a_chosen_attempt_and_close_them(opened: Any) -> None:
     page = opened(documents.small())
     page.locator("#chart-timeline").focus()
@@ -195,6 +209,8 @@ def test_hostile_runs_do_nothing(opened: Any) -> None:
     for across in (0.3, 0.5, 0.7):
         page.mouse.move(*on_timeline(page, across, 0.25))
         page.mouse.move(*on_timeline(page, across + 0.02, 0.3))
+        page.locator("#hint", has_text="window.hit").wait_for()
+        assert page.locator("#hint *").count() == 0
     page.locator("#chart-timeline").focus()
     for key in ("n", "Enter", "Escape", "n", "Enter"):
         page.keyboard.press(key)

@@ -33,7 +33,7 @@ PARTS = {
     "logs": rest_part.said,
     "advice": rest_part.advice,
 }
-SCRIPTS = ("words.js", "charts.js", "timeline.js", "tasks.js", "panel.js", "main.js")
+SCRIPTS = ("words.js", "charts.js", "hints.js", "timeline.js", "tasks.js", "panel.js", "main.js")
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"

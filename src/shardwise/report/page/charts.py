@@ -84,42 +84,52 @@ def _figure(name: str, tools: list[Any], **more: Any) -> figure:
 
 
 def _timeline() -> figure:
-    made = _figure("timeline", [*_moving(), _hover("task", "about")])
+    from bokeh.models import TapTool
+
+    made = _figure("timeline", _moving())
     made.ygrid.visible = False
     for name in ATTEMPTS:
-        source = _source(name, ["left", "right", "y", "task", "about", "span"])
+        source = _source(name, ["left", "right", "y", "about", "span"])
         look = {"hatch_pattern": HATCHES[name], "hatch_scale": 6, "hatch_weight": 1} if name in HATCHES else {}
-        made.hbar(y="y", left="left", right="right", height=0.74, line_color=None, source=source, name=name, **look)
+        drawn = made.hbar(
+            y="y", left="left", right="right", height=0.74, line_color=None, source=source, name=name, **look
+        )
+        drawn.selection_glyph = drawn.nonselection_glyph = None  # the script marks what is chosen
     for name in ("backup", "selected"):
         source = _source(name, ["left", "right", "y"])
         made.hbar(y="y", left="left", right="right", height=0.82, fill_color=None, source=source, name=name)
+    bars = [each for each in made.renderers if each.name in ATTEMPTS]
+    made.add_tools(_hover(bars), TapTool(renderers=[each for each in bars if each.name != "waiting"]))
     return made
 
 
 def _line(name: str) -> figure:
-    made = _figure(name, [*_moving(), _hover("about")])
+    made = _figure(name, _moving())
     source = _source(name, ["x", "y", "about"])
     made.varea(x="x", y1=0, y2="y", fill_alpha=0.25, source=source, name="area")
-    made.line(x="x", y="y", line_width=2, source=source, name="line")
+    line = made.line(x="x", y="y", line_width=2, source=source, name="line")
+    made.add_tools(_hover([line], "vline"))
     return made
 
 
 def _pairs(name: str) -> figure:
     """Two bars a row: predicted and measured."""
-    made = _figure(name, [_hover("about")])
+    made = _figure(name, [])
     made.ygrid.visible = False
     for kind in ("predicted", "was"):
         source = _source(kind, ["y", "right", "about"])
         made.hbar(y="y", left=0, right="right", height=0.34, line_width=1, source=source, name=kind)
+    made.add_tools(_hover(made.renderers))
     return made
 
 
 def _where() -> figure:
-    made = _figure("where", [_hover("about")])
+    made = _figure("where", [])
     made.yaxis.visible = made.ygrid.visible = False
     for name in SPENT:
         source = _source(name, ["left", "right", "about"])
         made.hbar(y=0.5, left="left", right="right", height=0.7, source=source, name=name)
+    made.add_tools(_hover(made.renderers))
     return made
 
 
@@ -130,13 +140,14 @@ def _source(name: str, columns: list[str]) -> Any:
 
 
 def _moving() -> list[Any]:
-    from bokeh.models import PanTool, TapTool, WheelZoomTool
+    from bokeh.models import PanTool, WheelZoomTool
 
     wheel = WheelZoomTool(dimensions="width", name="wheel", modifiers={"ctrl": True}, maintain_focus=False)
-    return [PanTool(dimensions="width"), wheel, TapTool(name="tap")]
+    return [PanTool(dimensions="width"), wheel]
 
 
-def _hover(*columns: str) -> Any:
+def _hover(renderers: list[Any], mode: str = "mouse") -> Any:
+    """Finds what lies under the pointer; the script says what it is, in the page's own colours."""
     from bokeh.models import HoverTool
 
-    return HoverTool(tooltips=[("", f"@{column}") for column in columns], name="hover")
+    return HoverTool(tooltips=None, renderers=renderers, mode=mode)

@@ -74,6 +74,7 @@ async function begin() {
     drawCharts();
     follow();
     listen();
+    giveHints();
   }
   themeChanged();
   document.documentElement.dataset.ready = "yes";

@@ -65,13 +65,13 @@ function about(attempt) {
   const parts = [["reading", attempt.read], ["computing", attempt.compute], ["writing", attempt.write]];
   const inside = parts.filter(([, spent]) => spent > 0).map(([name, spent]) => `${words(name)} ${duration(spent)}`);
   const how = words(`how_${attempt.how}`) + (attempt.backup ? `, ${words("backup")}` : "");
-  const rows = attempt.rows ? [`${count(attempt.rows)} ${words("rows")}`] : [];
+  const rows = attempt.rows ? [`${count(attempt.rows)} ${words("rows_unit")}`] : [];
   return [duration(attempt.took), how, ...inside, ...rows, ...(attempt.failure ? [attempt.failure] : [])].join(", ");
 }
 
 const bars = (pieces) => ({
   left: pieces.map(([, left]) => left), right: pieces.map(([, , right]) => right), y: pieces.map(([each]) => each.lane),
-  task: pieces.map(([each]) => each.task ?? ""), about: pieces.map(([each]) => each.about ?? ""),
+  about: pieces.map(([each]) => (each.task ? `${each.task}: ${each.about}` : each.about ?? "")),
   span: pieces.map(([each]) => each.at ?? -1),
 });
 
