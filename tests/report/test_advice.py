@@ -24,7 +24,8 @@ def healthy() -> dict[str, Any]:
     """Four workers that compute all the time, evenly, with vectorised code."""
     return {
         "run": {
-            "id": "abc", "status": "done", "engine": "local", "workers": 4, "seconds": 26.0, "functions": [],
+            "id": "abc", "dir": "/cache/runs/abc", "status": "done", "engine": "local", "workers": 4, "seconds": 26.0,
+            "functions": [],
             "ends": {"committed": 40}, "attempts": 40, "tasks": 40,
         },
         "plan": None,
@@ -152,6 +153,13 @@ def test_quarantine() -> None:
     assert "shardwise replay abc" in one["what"]
     assert "1,200 rows are in quarantine" in one["why"]
     assert "ValueError: no fare" in one["why"]
+
+
+def test_a_run_is_named_as_commands_know_it() -> None:
+    made = with_(run={"dir": "/my data/run"}, quarantine={"rows": 1})
+    assert only(made)["what"].endswith("shardwise replay '/my data/run'")
+    made["run"]["dir"] = ""
+    assert only(made)["what"] == "look at result.quarantine"
 
 
 def test_the_greatest_gain_comes_first_and_what_has_none_last() -> None:

@@ -151,6 +151,15 @@ def test_a_clock_that_was_set_in_between_is_followed() -> None:
     assert [one.at for one in merged(said, spans, {})] == pytest.approx([1005.0, 1015.0, 1025.0], abs=0.1, rel=0)
 
 
+def test_what_quick_messages_tell_of_a_clock_serves_where_one_waited_long() -> None:
+    """The second answer was heard ten seconds late, as its driver was busy: the first tells how the clock is off."""
+    quick = {"task": "t-0-1", "attempt": 0, "host": "a", "began": 1000.0, "ended": 1009.0, "clock": 1300.01}
+    slow = {"task": "t-1-2", "attempt": 1, "host": "a", "began": 1010.0, "ended": 1029.0, "clock": 1310.01}
+    said = [((span["task"], attempt_label(span["attempt"])), [(span["clock"] + 5.0, "said")]) for span in (quick, slow)]
+    times = [one.at for one in merged(said, [quick | {"seconds": 8.98}, slow | {"seconds": 9.0}], {})]
+    assert times == pytest.approx([1005.0, 1015.0], abs=0.03, rel=0)
+
+
 def test_drivers_come_one_after_the_other_whatever_their_clocks_say() -> None:
     early = (("t-0-1", "5-1"), [(100.0, "second")])
     late = (("t-1-2", "1-9"), [(900.0, "first")])

@@ -13,9 +13,10 @@ import pytest
 from report.recorded import JOB, ROWS, carry_out
 from shardwise.compute.task import Metrics, Output
 from shardwise.engines.simulated import Faults
-from shardwise.report import document as documents
+from shardwise.errors import StorageError
 from shardwise.report import timing
-from shardwise.report.document import MOST_SPANS, chosen, document
+from shardwise.report.choice import MOST_SPANS, SPAN_BYTES, chosen, shown_span
+from shardwise.report.document import document
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
 from shardwise.run.spans import Spans, spans_in
@@ -176,6 +177,15 @@ def test_a_resumed_run_is_one_timeline_of_several_sessions(tmp_path: Path) -> No
     assert last not in first  # slot 0 of another driver is another worker
 
 
+@pytest.mark.parametrize("spans", [[{"task": 1}], ["x"], 7, [{"attempt": "a", "began": None}]])
+def test_lines_that_no_driver_writes_are_refused(tmp_path: Path, spans: Any) -> None:
+    url = str(tmp_path / "run")
+    with RunDirectory.open(url, JOB) as ledger:
+        ledger.note("attempts", {"spans": spans})
+    with pytest.raises(StorageError, match="no Shardwise wrote"):
+        document(RunDirectory.read(url))
+
+
 # --- bounds --------------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +208,7 @@ def test_the_choice_of_spans_is_bounded_and_keeps_what_matters() -> None:
     spans = many(50_000)
     kept = chosen(spans)
     assert len(kept) <= MOST_SPANS
-    assert len(json.dumps([documents._rounded(span) for span in kept])) < 1.1 * documents.SPAN_BYTES
+    assert len(json.dumps([shown_span(span) for span in kept])) < 1.1 * SPAN_BYTES
     tasks = {span["task"] for span in kept}
     assert {span["task"] for span in spans if span["how"] == "failed"} <= tasks
     assert "map-25000-25001" in tasks

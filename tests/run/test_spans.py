@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 
 import shardwise as sw
+from processes import PATIENCE
 from shardwise.compute.task import Failure, Output, TaskSpec
 from shardwise.engines.protocol import EngineEvent, Want
 from shardwise.engines.simulated import Faults, SimulatedEngine
@@ -23,6 +27,7 @@ from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.graph import Graph
 from shardwise.run.messages import Budgets
 from shardwise.run.spans import SAVE_SECONDS, Span, Spans, spans_in
+from shardwise.run.view import RunView
 from shardwise.storage import digest
 
 JOB = {"summary": "count"}
@@ -296,6 +301,57 @@ def test_a_worker_that_is_killed_leaves_a_lost_span(tmp_path: Path) -> None:
             assert 0 <= span["read"] + span["compute"] + span["write"] <= span["seconds"] + 1e-5
             assert span["sent"] > 0
             assert span["received"] > 0
+
+
+SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+import shardwise as sw
+
+driver, flag = os.getpid(), Path(sys.argv[1])
+
+def kills_the_driver(x):
+    time.sleep(0.03)  # so that there are several groups of commits
+    if x == 25 and flag.exists():
+        flag.unlink()
+        os.kill(int(os.environ["DRIVER"]), signal.SIGKILL)
+    return x
+
+os.environ["DRIVER"] = str(driver)
+job = sw.from_items(list(range(30))).map_items(kills_the_driver).collect()
+result = job.run(engine="local:1", run_dir=sys.argv[2], shard_size=1)
+assert result.to_list() == list(range(30))
+"""
+
+
+def test_a_killed_driver_loses_only_the_spans_that_were_not_saved(tmp_path: Path) -> None:
+    flag, run = tmp_path / "flag", str(tmp_path / "run")
+    flag.write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(flag), run]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    assert subprocess.run(command, env=environment, timeout=PATIENCE).returncode == -signal.SIGKILL
+    view = RunDirectory.read(run)
+    kept = {span["attempt"] for span in spans_in(view.events()) if span["how"] == "committed"}
+    committed = [commit.attempt for commit in view.committed("collect")]
+    last = {commit["attempt"] for commit in _last_group(view)}
+    assert len(committed) > len(last) > 0
+    assert set(committed) - last <= kept <= set(committed)
+    assert subprocess.run(command, env=environment, timeout=PATIENCE).returncode == 0
+    spans = [span for span in spans_in(RunDirectory.read(run).events()) if span["how"] == "committed"]
+    assert kept < {span["attempt"] for span in spans}
+    assert len({span["task"] for span in spans}) >= 30 - len(last)
+
+
+def _last_group(view: RunView) -> list[dict[str, Any]]:
+    """Commits of the last segment of the journal that has any."""
+    for path in sorted(Path(view.url, "journal").iterdir(), reverse=True):
+        lines = [json.loads(line) for line in path.read_text().splitlines()[2:]]
+        found = [line["data"]["commit"] for line in lines if line["kind"] == "committed"]
+        if found:
+            return found
+    return []
 
 
 def test_a_failure_is_one_line() -> None:

@@ -6,6 +6,7 @@ time, and says nothing where that is too little to care.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -68,6 +69,12 @@ def _workers(document: Document) -> int:
 def _wall(document: Document, worker_seconds: float) -> float:
     """Seconds of the run that so many worker-seconds are, spread over all workers."""
     return worker_seconds / _workers(document)
+
+
+def _name(document: Document) -> str:
+    """What commands know the run by: its id where the cache has it, else its directory; empty for memory."""
+    name, directory = str(document["run"]["id"]), str(document["run"]["dir"])
+    return name if directory.rstrip("/").endswith(name) else shlex.quote(directory) if directory else ""
 
 
 # --- rules about time ----------------------------------------------------------------------------------------------
@@ -186,8 +193,9 @@ def _retried(document: Document) -> Iterator[Advice]:
         if span["how"] in ends and span["failure"]:
             reasons[span["failure"]] = reasons.get(span["failure"], 0) + 1
     most = max(reasons, key=lambda reason: reasons[reason], default="")
+    name = _name(document)
     yield _advice(
-        f"look into why attempts fail: shardwise logs {document['run']['id']}",
+        "look into why attempts fail" + (f": shardwise logs {name}" if name else " (the report's spans and logs)"),
         f"{vain} {'attempt' if vain == 1 else 'attempts'} failed or died" + (f", most often: {most}" if most else ""),
         _wall(document, seconds),
     )
@@ -214,8 +222,9 @@ def _left_out(document: Document) -> Iterator[Advice]:
     if rows:
         first = document["quarantine"]["first"]
         why = f": {first[0]['type']}: {first[0]['message']}" if first else ""
+        name = _name(document)
         yield _advice(
-            f"see the first one fail: shardwise replay {document['run']['id']}",
+            f"see the first one fail: shardwise replay {name}" if name else "look at result.quarantine",
             f"{rows:,} {'row is' if rows == 1 else 'rows are'} in quarantine, and in none of the outputs{why}",
             None,
         )

@@ -6,7 +6,6 @@ are a choice, and ``left_out`` says of how many.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from shardwise.compute.task import QUARANTINE, Output
 from shardwise.errors import StorageError
 from shardwise.report import timing
 from shardwise.report.advice import advice
+from shardwise.report.choice import DIGITS, chosen, evenly, shown_span
 from shardwise.report.facts import Facts, StageFacts, Worker, facts_of
 from shardwise.run.publish import attempt_label
 from shardwise.run.record import MemoryRecord, Record
@@ -24,19 +24,12 @@ from shardwise.run.spans import HERE, Span
 if TYPE_CHECKING:
     from shardwise.run.stamps import Said
 
-MOST_SPANS = 2_000
-SPAN_BYTES = 220_000
-"""Spans take no more as JSON."""
-
 LOG_BYTES = 40_000
 MOST_LOGS = 100
 """Logs of so many attempts are read."""
 
 MOST_WORKERS = 200
 FIRST_BAD_ROWS = 5
-DIGITS = 5
-"""Times of spans and workers are told to ten microseconds, all of them, so that what was apart stays so."""
-
 HOWS = ("committed", "failed", "lost", "cancelled", "late")
 
 
@@ -71,7 +64,7 @@ def document(record: Record, now: float | None = None, whole: bool = False) -> d
         "plan": facts.plan,
         "sessions": [[round(s.began, 6), round(s.ended, 6)] for s in facts.sessions[-MOST_WORKERS:]],
         "stages": _stages(facts),
-        "spans": [_rounded(span) for span in spans],
+        "spans": [shown_span(span) for span in spans],
         "workers": [_worker(worker) for worker in facts.workers if worker.number in shown],
         "throughput": timing.throughput(facts),
         "where": spent,
@@ -110,49 +103,6 @@ def document_of(
         The job, for people.
     """
     return document(MemoryRecord(notes, logs, about, job))
-
-
-# --- the choice of spans -------------------------------------------------------------------------------------------
-
-
-def chosen(spans: Sequence[Span]) -> list[Span]:
-    """At most ``MOST_SPANS``, and no more than fit: those of tasks that were tried several times, those that took
-    longest, and an even choice of the rest."""
-    sample = spans[:: max(1, len(spans) // 200)]
-    room = min(MOST_SPANS, int(SPAN_BYTES / max(1.0, _size(sample) / max(1, len(sample)))))
-    if len(spans) <= room:
-        return list(spans)
-    again = {span["task"] for span in spans if span["how"] != "committed" or span["backup"]}
-    kept = set(evenly([n for n, span in enumerate(spans) if span["task"] in again], room // 2))
-    kept.update(sorted(range(len(spans)), key=lambda n: -timing.duration(spans[n]))[: room // 4])
-    kept.update(evenly([n for n in range(len(spans)) if n not in kept], room - len(kept)))
-    return [spans[n] for n in sorted(kept)]
-
-
-def evenly(numbers: Sequence[int], most: int) -> list[int]:
-    """So many of them, evenly spaced.
-
-    Examples
-    --------
-    >>> evenly(range(10), 4)
-    [0, 2, 5, 7]
-    """
-    if len(numbers) <= most:
-        return list(numbers)
-    return [numbers[n * len(numbers) // most] for n in range(most)]
-
-
-def _size(values: Any) -> int:
-    return sum(len(json.dumps(_rounded(value))) for value in values)
-
-
-_TIMES = ("began", "ended", "read", "compute", "write", "seconds")
-
-
-def _rounded(span: Span) -> Span:
-    """A span without what only sums are made of."""
-    made = {name: value for name, value in span.items() if name not in ("clock", "sent", "received", "stored")}
-    return made | {name: round(span[name], DIGITS) for name in _TIMES}
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.task import QUARANTINE
+from shardwise.errors import StorageError
 from shardwise.run.spans import ATTEMPTS, HERE, Span
 
 if TYPE_CHECKING:
@@ -80,7 +81,24 @@ class Facts:
 
 
 def facts_of(record: Record, now: float | None) -> Facts:
-    """Read a run's journal. ``now``, seconds since 1970: where it still runs."""
+    """Read a run's journal. ``now``, seconds since 1970: where it still runs.
+
+    Raises
+    ------
+    StorageError
+        It has lines that no driver writes.
+    """
+    try:
+        return _facts_of(record, now)
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        raise StorageError(
+            f"the journal of {record.url or 'the run'} has a line that no Shardwise wrote: "
+            f"{type(cause).__name__}: {cause}",
+            "trust nothing in that directory",
+        ) from cause
+
+
+def _facts_of(record: Record, now: float | None) -> Facts:
     lines = _since_begun(list(record.events()))
     began = min([line.at for line in lines[:1]] + [s["began"] for line in lines for s in line.data.get("spans", ())])
     plans = [line.data for line in lines if line.kind == "plan"]

@@ -36,7 +36,7 @@ def summary(document: Document, t: Texts) -> Html:
         (t["ended"], pen.moment(run.get("ended"))),
     ]
     failure = pen.fields(run.get("failure"))
-    why = [tag("p", failure.get("message", ""), class_="callout", lang="en")] if failure.get("message") else []
+    why = [tag("pre", failure.get("message", ""), class_="callout", lang="en")] if failure.get("message") else []
     return join([said, *why, facts(known)])
 
 

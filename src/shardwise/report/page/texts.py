@@ -200,7 +200,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "quarantine": ("Quarantine", "隔離された行"),
     "quarantine_none": ("No row was set aside.", "隔離された行はありません。"),
     "quarantine_rows": (
-        "{} rows are in none of the outputs; the first of them:",
+        "Rows that are in none of the outputs: {}. The first of them:",
         "{} 行が出力に含まれていません。最初の数行:",
     ),
     "logs": ("Logs", "ログ"),
@@ -231,6 +231,7 @@ COLUMNS = {
     "file": ("File", "ファイル"),
     "batch": ("Batch", "バッチ"),
     "row": ("Row", "行"),
+    "scope": ("What", "対象"),
     "kind": ("Kind", "種類"),
     "type": ("Type", "型"),
     "message": ("Message", "メッセージ"),
