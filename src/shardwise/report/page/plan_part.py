@@ -25,18 +25,19 @@ def summary(document: Document, t: Texts) -> Html:
     amounts = [f"{pen.count(rows)} {t['rows_unit']}"] * bool(rows) + [pen.size(size)] * bool(size)
     read = [Html(f"{tag('span', each, class_='whole')} ") for each in amounts]
     done, tasks = _total(stages, "done"), _total(stages, "tasks")
+    told = "tasks_done" if state == "done" or document.get("plan") else "tasks_so_far"  # no plan: nobody knows how many
     known = [
         (t["took"], pen.seconds(run.get("seconds"))),
         (t["engine"], run.get("engine") or t["unknown"]),
         (t["workers"], pen.count(run.get("workers"))),
-        (t["tasks"], t["tasks_done"].format(pen.count(done), pen.count(tasks))),
+        (t["tasks"], t[told].format(pen.count(done), pen.count(tasks))),
         (t["read_in_all"], join(read or [pen.DASH])),
         (t["peak"], pen.size(_greatest(stages, "peak_memory"))),
         (t["began"], pen.moment(run.get("began"))),
         (t["ended"], pen.moment(run.get("ended"))),
     ]
     failure = pen.fields(run.get("failure"))
-    why = [tag("pre", failure.get("message", ""), class_="callout", lang="en")] if failure.get("message") else []
+    why = [tag("pre", failure.get("message", ""), class_="callout bad", lang="en")] if failure.get("message") else []
     return join([said, *why, facts(known)])
 
 

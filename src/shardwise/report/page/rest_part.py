@@ -99,6 +99,6 @@ def advice(document: Document, t: Texts) -> Html:
 
 def _piece(each: dict[str, Any], t: Texts) -> Html:
     known = pen.number(each.get("gain_seconds"))
-    gain = t["gain_unknown"] if known is None else t["gain"].format(pen.seconds(known))
+    gain = "" if known is None else t["gain"].format(pen.seconds(known))
     what = tag("strong", each.get("what", ""), lang="en")
     return tag("li", what, " ", tag("span", gain, class_="gain"), tag("p", each.get("why", ""), lang="en"))

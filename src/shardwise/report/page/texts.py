@@ -63,6 +63,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "version": ("Version", "バージョン"),
     "read_in_all": ("Read", "読み込み"),
     "tasks": ("Tasks", "タスク"),
+    "tasks_so_far": ("{} done", "{} 件完了"),
     "tasks_done": ("{} of {} done", "{1} 件中 {0} 件完了"),
     "why": ("Why", "理由"),
     "no_plan": ("This run's journal holds no plan.", "この実行のジャーナルに計画はありません。"),
@@ -201,7 +202,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "quarantine_none": ("No row was set aside.", "隔離された行はありません。"),
     "quarantine_rows": (
         "Rows that are in none of the outputs: {}. The first of them:",
-        "{} 行が出力に含まれていません。最初の数行:",
+        "出力に含まれていない行: {}。最初の数行:",
     ),
     "logs": ("Logs", "ログ"),
     "logs_about": (
@@ -224,7 +225,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "特に目立つ点はありません。大きな改善は見込まれません。",
     ),
     "gain": ("predicted gain: {}", "予測される短縮: {}"),
-    "gain_unknown": ("gain not predicted", "短縮時間の予測なし"),
 }
 
 COLUMNS = {
