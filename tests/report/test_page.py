@@ -223,6 +223,21 @@ def test_a_page_is_drawn_whatever_stands_in_a_document(changes: list[tuple[tuple
     json.dumps(update(document), allow_nan=False)
 
 
+def test_the_time_between_two_drivers_is_left_out() -> None:
+    whole, split = documents.small(), documents.small()
+    for each in split["spans"]:
+        for name in ("began", "ended"):
+            each[name] += 86_400 if each[name] >= 2.5 else 0
+    for each in split["workers"]:
+        each["down"] += 86_400
+    split["throughput"] = [[at + (86_400 if at >= 4 else 0), *rest] for at, *rest in split["throughput"]]
+    split["throughput"].insert(2, [40_000.0, 0.0, 0.0])
+    split["sessions"] = [[0.0, 2.45], [2.45 + 86_400, 6.5 + 86_400]]
+    found, expected = known_of(plain(split))["series"], known_of(plain(whole))["series"]
+    assert found == expected
+    assert "Interruptions of the run: 1. The time between is left out (1 d 0 h)." in plain(split)
+
+
 def test_a_run_that_has_only_begun() -> None:
     said = plain(documents.empty())
     assert "0 done" in said

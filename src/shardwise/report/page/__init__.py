@@ -9,6 +9,7 @@ from typing import Any
 
 from shardwise._version import __version__
 from shardwise.report.page import pen, plan_part, rest_part, time_part
+from shardwise.report.page.gaps import without_gaps
 from shardwise.report.page.html import Html, join, script_json, tag, visible
 from shardwise.report.page.series import series
 from shardwise.report.page.texts import LANGUAGES, Texts, language_of_locale, texts
@@ -60,7 +61,7 @@ def render(document: dict[str, Any], lang: str = "en", live: str | None = None, 
     MissingExtra
         There are to be charts, and Bokeh is not installed.
     """
-    t = texts(lang)
+    t, document = texts(lang), without_gaps(document)
     name = visible(pen.fields(document.get("run")).get("id", ""))
     parts, data = _parts(document, t), series(document)
     library, figures = _charts() if charts else ("", {})
@@ -86,7 +87,8 @@ def render(document: dict[str, Any], lang: str = "en", live: str | None = None, 
 
 def update(document: dict[str, Any], lang: str = "en") -> dict[str, Any]:
     """What a live page asks for: its parts and the data of its charts, as they are now."""
-    return {"parts": _parts(document, texts(lang)), "series": series(document)}
+    together = without_gaps(document)
+    return {"parts": _parts(together, texts(lang)), "series": series(together)}
 
 
 def _parts(document: dict[str, Any], t: Texts) -> dict[str, Html]:

@@ -52,7 +52,7 @@ function paint() {
 function paintGlyph(figure, { name, glyph }, ink) {
   if (figure === "rows" || figure === "bytes") {
     glyph.setv(name === "area" ? { fill_color: colour("computing") } : { line_color: colour("computing") });
-  } else if (name === "backup" || name === "selected") {
+  } else if (["tried_again", "backup", "selected"].includes(name)) {
     glyph.setv({ line_color: ink, line_width: name === "selected" ? 3 : 1.5, line_dash: name === "backup" ? [4, 3] : [] });
   } else if (name === "predicted") {
     glyph.setv({ fill_color: colour("paper"), line_color: ink });

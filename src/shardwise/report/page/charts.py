@@ -95,7 +95,7 @@ def _timeline() -> figure:
             y="y", left="left", right="right", height=0.74, line_color=None, source=source, name=name, **look
         )
         drawn.selection_glyph = drawn.nonselection_glyph = None  # the script marks what is chosen
-    for name in ("backup", "selected"):
+    for name in ("tried_again", "backup", "selected"):
         source = _source(name, ["left", "right", "y"])
         made.hbar(y="y", left="left", right="right", height=0.82, fill_color=None, source=source, name=name)
     bars = [each for each in made.renderers if each.name in ATTEMPTS]

@@ -21,7 +21,7 @@ function listenToTheme() {
 
 function legends() {
   const named = (names) => names.map((name) => [name, words(name)]);
-  legend("timeline", named(["reading", "computing", "writing", "overhead", "waiting", "attempt_failed", "in_vain", "backup"]));
+  legend("timeline", named(["reading", "computing", "writing", "overhead", "waiting", "attempt_failed", "in_vain", "tried_again", "backup"]));
   legend("where", named(SPENT));
   for (const name of ["time", "memory"]) legend(name, named(["predicted", "was"]));
 }

@@ -13,7 +13,7 @@ const COLUMNS = [
   ["took", (each) => duration(each.took), 1], ["reading", (each) => duration(each.read), 1],
   ["computing", (each) => duration(each.compute), 1], ["writing", (each) => duration(each.write), 1],
   ["rows", (each) => count(each.rows), 1], ["peak", (each) => size(each.peak), 1],
-  ["how", (each) => words(`how_${each.how}`) + (each.backup ? ` · ${words("backup")}` : "")],
+  ["how", (each) => words(`how_${each.how}`) + (each.backup ? ` · ${words("backup")}` : each.again ? ` · ${words("tried_again")}` : "")],
 ];
 
 function taskButton(task) {

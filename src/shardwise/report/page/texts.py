@@ -168,6 +168,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Drawn are {} of {} attempts: those of tasks that were tried again, the longest, and some of the rest.",
         "{1} 件の試行のうち {0} 件を描いています(再試行のあったタスク、長いもの、残りから等間隔に選んだもの)。",
     ),
+    "gaps": (
+        "Interruptions of the run: {}. The time between is left out ({}).",
+        "中断回数: {}。その間の時間({})は省いています。",
+    ),
+    "tried_again": ("tried again", "再試行"),
     "driver": ("driver", "ドライバー"),
     # over time, and where it went
     "throughput": ("Throughput over time", "スループットの推移"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shardwise.report.page import pen
+from shardwise.report.page.gaps import gaps_of
 from shardwise.report.page.html import Column, Html, join, table, tag
 from shardwise.report.page.series import lanes_of, timed_spans
 from shardwise.report.page.texts import Texts
@@ -28,6 +29,10 @@ def workers(document: Document, t: Texts) -> Html:
     columns = [Column(t["worker"]), Column(t["host"]), *(Column(t[name].capitalize(), number=True) for name in names)]
     more = len(lanes) - len(rows)
     note = [tag("p", t["and_more"].format(pen.count(more)), class_="note")] if more > 0 else []
+    gaps = gaps_of(document)
+    if gaps:
+        left_out = pen.seconds(sum(ended - began for began, ended in gaps))
+        note.append(tag("p", t["gaps"].format(pen.count(len(gaps)), left_out), class_="note"))
     return join([table(t["workers"], columns, rows), *note])
 
 

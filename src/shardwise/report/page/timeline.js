@@ -64,7 +64,7 @@ function drawChosen() {
 function about(attempt) {
   const parts = [["reading", attempt.read], ["computing", attempt.compute], ["writing", attempt.write]];
   const inside = parts.filter(([, spent]) => spent > 0).map(([name, spent]) => `${words(name)} ${duration(spent)}`);
-  const how = words(`how_${attempt.how}`) + (attempt.backup ? `, ${words("backup")}` : "");
+  const how = words(`how_${attempt.how}`) + (attempt.backup ? `, ${words("backup")}` : attempt.again ? `, ${words("tried_again")}` : "");
   const rows = attempt.rows ? [`${count(attempt.rows)} ${words("rows_unit")}`] : [];
   return [duration(attempt.took), how, ...inside, ...rows, ...(attempt.failure ? [attempt.failure] : [])].join(", ");
 }
@@ -102,6 +102,7 @@ function drawTimeline() {
   }
   drawn.waiting = lanes.flatMap((lane, at) => lane.up.map(([up, down]) => [{ lane: at, about: words("waiting") }, up, down]));
   drawn.backup = run.attempts.filter((each) => each.backup).map((each) => [each, each.began, each.ended]);
+  drawn.tried_again = run.attempts.filter((each) => each.again).map((each) => [each, each.began, each.ended]);
   for (const [name, found] of Object.entries(drawn)) fill(figure, name, bars(found));
   drawChosen();
   const all = run.last === undefined || showsAll();

@@ -44,13 +44,17 @@ const HOW = ["committed", "failed", "lost", "cancelled", "late", "running"];
 
 // Attempts as objects that know their place in the columns.
 function attempts(series) {
-  const c = series.spans, backups = new Set(c.backup);
+  const c = series.spans, backups = new Set(c.backup), failed = new Set();
   return c.task.map((task, at) => ({
     at, task, stage: c.stages[c.stage[at]], attempt: c.attempt[at], lane: c.lane[at],
     began: c.began[at], took: c.took[at], ended: c.began[at] + c.took[at], how: HOW[c.how[at]],
     read: c.read[at], compute: c.compute[at], write: c.write[at], rows: c.rows[at], bytes: c.bytes_in[at],
     peak: c.peak[at], backup: backups.has(at), failure: c.failure[at] ?? "",
-  }));
+  })).map((each) => {
+    each.again = !each.backup && failed.has(each.task);
+    if (["failed", "lost"].includes(each.how)) failed.add(each.task);
+    return each;
+  });
 }
 
 const run = { series: known.series, attempts: attempts(known.series) };
