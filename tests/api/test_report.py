@@ -107,3 +107,29 @@ def test_lines_are_stamped_when_they_are_printed(tmp_path: Path, engine: str) ->
         early = [at for at, line in said if line in ("begin 7", "middle 7", "below Python 7")]
         assert len(early) == 3
         assert times[-1] - max(early) >= 0.02  # seen while it slept, not only when it ended
+
+
+def closed_on_mondays(x: int) -> int:
+    if x % 7 == 0:
+        raise ValueError(f"closed on day {x}")
+    return x
+
+
+def test_rows_in_quarantine_are_told(tmp_path: Path) -> None:
+    job = sw.from_items(list(range(1, 30))).map_items(closed_on_mondays).collect()
+    kept = job.run(engine="local:1", on_error="quarantine", run_dir=str(tmp_path / "run"))
+    found = kept.report.to_dict()["quarantine"]
+    assert found["rows"] == 4
+    assert found["first"][0]["message"] == "closed on day 7"
+    assert "closed on day 7" in str(kept.report)
+    in_memory = job.run(engine="local:1", on_error="quarantine").report
+    assert in_memory.to_dict()["quarantine"] == {"rows": 4, "first": []}
+    assert "result.quarantine" in str(in_memory)
+
+
+def test_a_part_of_the_data_has_a_report(trips: str) -> None:
+    job = sw.read_parquet(f"{trips}/*.parquet").group_by("zone").aggregate(n=sw.count())
+    made = job.run(first="40%", engine="local:1").report.to_dict()
+    assert made["run"]["engine"] == "local:1"
+    assert made["run"]["seconds"] > 0
+    assert made["run"]["ends"]["committed"] == made["run"]["tasks"]

@@ -124,6 +124,8 @@ def test_a_loop_in_python() -> None:
     assert one["gain_seconds"] == pytest.approx((78.0 - 15.0) / 4)
     made["stages"] = [stage(rows_in=4_000_000_000)]
     assert advice(made) == []  # vectorised: 20 ns a row
+    made["stages"] = [stage(name="settle")]
+    assert advice(made) == []  # its first batch only: the same function again
     made["stages"] = [stage(rows_in=40)]
     assert advice(made) == []  # an item that takes two seconds is no row
 

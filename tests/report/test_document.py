@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from shardwise.errors import StorageError
 from shardwise.report import timing
 from shardwise.report.choice import MOST_SPANS, SPAN_BYTES, chosen, shown_span
 from shardwise.report.document import document
+from shardwise.report.summary import summary
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
 from shardwise.run.spans import Spans, spans_in
@@ -102,6 +104,41 @@ def test_predicted_is_beside_measured(made: dict[str, Any]) -> None:
     assert prediction["seconds"] == 16.5
     assert prediction["error"] == pytest.approx(16.5 / prediction["measured_seconds"] - 1, abs=1e-5)
     assert 0 < prediction["measured_memory"] <= 4 * 104_000_000
+    assert prediction["measured_memory"] >= max(stage["measured_memory"] for stage in made["stages"])
+
+
+def test_the_summary_says_both(made: dict[str, Any]) -> None:
+    first, *rest = summary(made).splitlines()
+    assert "s from the plan on, predicted 16 s, 14 s to 21 s" in first
+    (stage,) = (line for line in rest if line.startswith("stage       partial"))
+    assert "(predicted 14 s)" in stage
+    assert sum(line.startswith("next") for line in rest) == 3
+
+
+def test_what_was_predicted_is_measured_from_the_plan_on(tmp_path: Path) -> None:
+    """A plan is made after the sample: what it predicts is the rest, stage after stage."""
+    url, now = str(tmp_path / "run"), 0.0
+    with RunDirectory.open(url, JOB) as ledger:
+        zero = ledger.at
+        spans = Spans(lambda: now, lambda: zero + now)
+        spans.up(0, "box")
+        for task, seconds in (("sample-0-1", 3.0), ("read-0-1", 5.0), ("read-1-2", 4.0), ("end-0-2", 2.0)):
+            if task == "read-0-1":
+                spans.save(ledger)
+                stages = [{"name": name, "what": "", "tasks": 2, "seconds": 8.0} for name in ("read", "end")]
+                ledger.note_later("plan", {"seconds": 10.0, "stages": stages})
+                ledger._later[-1] = replace(ledger._later[-1], at=zero + now)
+            attempt = ledger.next_attempt()
+            spans.began(attempt, task, task.split("-")[0], 0, "box")
+            now += seconds
+            spans.ended(attempt, "committed")
+        spans.save(ledger)
+        ledger.finish({"seconds": 14.0, "engine": "local", "workers": 1})
+    made = document(RunDirectory.read(url))
+    assert made["prediction"]["measured_seconds"] == pytest.approx(11.0, abs=0.01)
+    assert made["prediction"]["since"] == pytest.approx(3.0, abs=0.01)
+    measured = {stage["name"]: stage["measured_seconds"] for stage in made["stages"]}
+    assert measured == {"read": pytest.approx(9.0, abs=0.01), "end": pytest.approx(2.0, abs=0.01), "sample": None}
 
 
 def test_a_failed_run_says_why(tmp_path: Path) -> None:

@@ -169,7 +169,13 @@ def _interpreted(document: Document) -> Iterator[Advice]:
     kinds = document["run"]["functions"]
     for stage in document["stages"]:
         rows, compute = stage["rows_in"], stage["compute"]
-        if not kinds or not rows or not SLOW_ROW <= compute / rows <= LARGE_ROW or compute < stage["read"]:
+        if (
+            not kinds
+            or stage["name"] == "settle"
+            or not rows
+            or not SLOW_ROW <= compute / rows <= LARGE_ROW
+            or compute < stage["read"]
+        ):
             continue
         spared = compute - max(stage["read"], 0.1 * compute)
         times = f", {compute / stage['read']:.0f} times what reading it took" if stage["read"] else ""

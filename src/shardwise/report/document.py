@@ -151,8 +151,11 @@ def _stages(facts: Facts) -> list[dict[str, Any]]:
     for span in facts.spans:
         spans.setdefault(span["stage"], []).append(span)
     names = dict.fromkeys([*planned, *spans, *facts.stages])
+    measured = timing.since_the_plan(facts, spans)
     return [
-        _stage(facts.stages.get(name, StageFacts(name)), spans.get(name, []), planned.get(name, {})) for name in names
+        _stage(facts.stages.get(name, StageFacts(name)), spans.get(name, []), planned.get(name, {}))
+        | {"measured_seconds": measured.get(name), "measured_memory": timing.held(facts, spans.get(name, ())) or None}
+        for name in names
     ]
 
 
@@ -198,12 +201,14 @@ def _worker(worker: Worker) -> dict[str, Any]:
 
 
 def _prediction(made: dict[str, Any], facts: Facts) -> dict[str, Any]:
-    """Predicted beside measured: seconds of the whole run, and bytes of memory of a host."""
+    """Predicted beside measured: seconds from the plan to the end, and bytes of memory of a host."""
     plan = facts.plan or {}
-    whole = made["run"]["status"] == "done"
-    measured = made["run"]["seconds"] if whole else None
+    measured = None
+    if made["run"]["status"] == "done" and facts.sessions:
+        measured = round(facts.sessions[-1].ended - facts.planned_at, 6)
     predicted = plan.get("seconds")
     return {
+        "since": round(facts.planned_at, 6),
         "seconds": predicted,
         "seconds_low": plan.get("seconds_low"),
         "seconds_high": plan.get("seconds_high"),
@@ -211,7 +216,7 @@ def _prediction(made: dict[str, Any], facts: Facts) -> dict[str, Any]:
         "error": round(predicted / measured - 1, 6) if predicted and measured else None,
         "memory_bytes": plan.get("memory_bytes"),
         "memory_limit": plan.get("memory_limit"),
-        "measured_memory": timing.peak_on_a_host(facts) or None,
+        "measured_memory": timing.held(facts, facts.spans) or None,
     }
 
 

@@ -66,7 +66,8 @@ class StageFacts:
 
 @dataclass(slots=True)
 class Facts:
-    """A run's course. Times are seconds since it began, which was at ``epoch_seconds`` after 1970."""
+    """A run's course. Times are seconds since it began, which was at ``epoch_seconds`` after 1970. The plan is the last
+    one, which predicts what was still to be done when it was made."""
 
     epoch_seconds: float
     sessions: list[Session]
@@ -74,6 +75,7 @@ class Facts:
     spans: list[Span]
     stages: dict[str, StageFacts]
     plan: dict[str, Any] | None
+    planned_at: float
     version: str
     info: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] | None = None
@@ -101,7 +103,7 @@ def facts_of(record: Record, now: float | None) -> Facts:
 def _facts_of(record: Record, now: float | None) -> Facts:
     lines = _since_begun(list(record.events()))
     began = min([line.at for line in lines[:1]] + [s["began"] for line in lines for s in line.data.get("spans", ())])
-    plans = [line.data for line in lines if line.kind == "plan"]
+    plans = [line for line in lines if line.kind == "plan"]
     ends = [line for line in lines if line.kind in ENDS]
     done = [line.data for line in ends if line.kind in ("finished", "part")]
     workers = _workers(lines, began)
@@ -112,7 +114,8 @@ def _facts_of(record: Record, now: float | None) -> Facts:
         list(workers.values()),
         spans,
         {},
-        dict(plans[-1]) if plans else None,
+        dict(plans[-1].data) if plans else None,
+        plans[-1].at - began if plans else 0.0,
         str(next((line.data["version"] for line in reversed(lines) if "version" in line.data), "")),
         dict(done[-1]) if done else {},
         dict(ends[-1].data) if ends and ends[-1].kind in ("failed", "interrupted") else None,

@@ -62,7 +62,9 @@ def _run(document: dict[str, Any]) -> str:
     if predicted["seconds"]:
         low, high = predicted["seconds_low"], predicted["seconds_high"]
         between = f", {format_duration(low)} to {format_duration(high)}" if low is not None and high is not None else ""
-        text += f" (predicted {format_duration(predicted['seconds'])}{between})"
+        took = predicted["measured_seconds"]
+        text += f"; {format_duration(took)} from the plan on, predicted" if took is not None else "; predicted"
+        text += f" {format_duration(predicted['seconds'])}{between}"
     if run["engine"]:
         text += f"; engine {run['engine']}, {_count(run['workers'] or 1, 'worker')}"
     vain = run["attempts"] - run["ends"].get("committed", 0)
@@ -81,10 +83,11 @@ def _stage(stage: dict[str, Any]) -> str:
     said = [f"{stage['name']}: {_count(stage['done'], 'task')}"]
     if stage["done"] < stage["tasks"]:
         said[0] += f" of {format_count(stage['tasks'])}"
-    if stage["wall"] is not None:
+    if stage["predicted_seconds"] and stage["measured_seconds"]:
+        predicted = format_duration(stage["predicted_seconds"])
+        said.append(f"{format_duration(stage['measured_seconds'])} (predicted {predicted})")
+    elif stage["wall"] is not None:
         said.append(format_duration(stage["wall"][1] - stage["wall"][0]))
-    if stage["predicted_seconds"]:
-        said[-1] += f" (predicted {format_duration(stage['predicted_seconds'])})"
     if stage["rows_in"]:
         said.append(f"{_count(stage['rows_in'], 'row')} in")
     if stage["bytes_in"]:

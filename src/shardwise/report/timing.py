@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -220,10 +220,21 @@ def _write(span: Span) -> float:
     return float(span["write"])
 
 
-def peak_on_a_host(facts: Facts) -> int:
-    """Bytes that workers that were on a host together held at most; the driver's own are not known."""
+def since_the_plan(facts: Facts, by_stage: Mapping[str, Sequence[Span]]) -> dict[str, float]:
+    """Seconds of each stage as plans predict them: from the end of the one before (or from the plan) to its own."""
+    ends = sorted((max(span["ended"] for span in spans), name) for name, spans in by_stage.items() if spans)
+    found: dict[str, float] = {}
+    last = facts.planned_at
+    for end, name in ends:
+        if end > last:
+            found[name], last = round(end - last, 6), end
+    return found
+
+
+def held(facts: Facts, spans: Iterable[Span]) -> int:
+    """Bytes that workers that were on a host together held at most in some attempts; the driver's are not known."""
     peaks: dict[int, int] = defaultdict(int)
-    for span in facts.spans:
+    for span in spans:
         peaks[span["slot"]] = max(peaks[span["slot"]], span["peak"])
     events: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for worker in facts.workers:
