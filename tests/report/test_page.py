@@ -79,6 +79,13 @@ def test_the_figures_of_the_run_are_there() -> None:
         assert words in said
 
 
+def test_like_is_compared_with_like() -> None:
+    rows = Reader(plain(documents.small())).said["td"]
+    assert {"4.2 s", "0.69 ×", "7.0 s", "302 MB"} <= set(rows)  # measured, over predicted, of all workers, on a host
+    stage = known_of(plain(documents.small()))["series"]["stages"][0]
+    assert (stage["seconds"], stage["memory"]) == (pytest.approx(4.2), 302_000_000)
+
+
 def test_sections_come_in_their_order() -> None:
     ids = [at["id"] for at in Reader(plain(documents.small())).find("section")]
     assert ids == list(page.SECTIONS)

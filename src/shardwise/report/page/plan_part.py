@@ -6,6 +6,7 @@ from typing import Any
 
 from shardwise.report.page import pen
 from shardwise.report.page.html import Column, Html, facts, join, table, tag
+from shardwise.report.page.series import measured_of
 from shardwise.report.page.texts import Texts
 
 Document = dict[str, Any]
@@ -147,30 +148,33 @@ def _whole_run(document: Document, t: Texts) -> Html:
     columns = [Column(t["quantity"]), *(Column(t[c], number=True) for c in ("predicted", "between", "was", "off_by"))]
     off = pen.ratio(pen.over(took, told.get("seconds"))), pen.ratio(pen.over(most, told.get("memory_bytes")))
     rows = [
-        [t["time"], pen.seconds(told.get("seconds")), _interval(told), pen.seconds(took), off[0]],
+        [t["time_since_plan"], pen.seconds(told.get("seconds")), _interval(told), pen.seconds(took), off[0]],
         [t["memory"], pen.size(told.get("memory_bytes")), pen.DASH, pen.size(most), off[1]],
     ]
     return table(t["whole_run"], columns, rows)
 
 
 def _stages(stages: list[Document], t: Texts) -> Html:
-    names = ("time_predicted", "time_was", "off_by", "memory_predicted", "memory_was", "tasks", "rows", "read_in_all")
+    times, sizes = ("time_predicted", "time_was", "off_by", "worker_seconds"), ("memory_predicted", "memory_was")
+    names = (*times, *sizes, "tasks", "rows", "read_in_all")
     columns = [Column(t["stage"]), *(Column(t[name], number=True) for name in names)]
-    rows = [
-        [
-            stage.get("name", ""),
-            pen.seconds(stage.get("predicted_seconds")),
-            pen.seconds(stage.get("seconds")),
-            pen.ratio(pen.over(stage.get("seconds"), stage.get("predicted_seconds"))),
-            pen.size(stage.get("predicted_memory")),
-            pen.size(stage.get("peak_memory")),
-            f"{pen.count(stage.get('done'))} / {pen.count(stage.get('tasks'))}",
-            pen.count(stage.get("rows_in")),
-            pen.size(stage.get("bytes_in")),
-        ]
-        for stage in stages
+    return table(t["by_stage"], columns, [_stage(stage) for stage in stages])
+
+
+def _stage(stage: Document) -> list[str]:
+    seconds, memory = measured_of(stage)
+    return [
+        stage.get("name", ""),
+        pen.seconds(stage.get("predicted_seconds")),
+        pen.seconds(seconds),
+        pen.ratio(pen.over(seconds, stage.get("predicted_seconds"))),
+        pen.seconds(stage.get("seconds")),
+        pen.size(stage.get("predicted_memory")),
+        pen.size(memory),
+        f"{pen.count(stage.get('done'))} / {pen.count(stage.get('tasks'))}",
+        pen.count(stage.get("rows_in")),
+        pen.size(stage.get("bytes_in")),
     ]
-    return table(t["by_stage"], columns, rows)
 
 
 def _total(stages: list[Document], key: str) -> float:

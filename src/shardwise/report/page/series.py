@@ -121,13 +121,18 @@ def _lane(lane: dict[str, Any], digits: int) -> dict[str, Any]:
     return {"slot": visible(lane["slot"]), "host": lane["host"], "driver": lane["driver"], "up": stretches}
 
 
+def measured_of(stage: Document) -> tuple[Any, Any]:
+    """What is comparable with the predicted time and memory of a stage; its workers' seconds are another thing."""
+    return (
+        stage.get("measured_seconds", stage.get("seconds")),
+        stage.get("measured_memory", stage.get("peak_memory")),
+    )
+
+
 def _stage(stage: Document) -> dict[str, Any]:
-    known = {name: pen.number(stage.get(name)) for name in ("seconds", "predicted_seconds")}
-    known |= {
-        "memory": pen.number(stage.get("peak_memory")),
-        "predicted_memory": pen.number(stage.get("predicted_memory")),
-    }
-    return {"name": visible(stage.get("name", "")), **known}
+    seconds, memory = map(pen.number, measured_of(stage))
+    predicted = {name: pen.number(stage.get(name)) for name in ("predicted_seconds", "predicted_memory")}
+    return {"name": visible(stage.get("name", "")), "seconds": seconds, "memory": memory, **predicted}
 
 
 def _throughput(document: Document) -> list[list[float]]:

@@ -85,6 +85,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "before": ("Done before", "既に完了"),
     "shard": ("Shard", "シャード"),
     "time": ("Time", "時間"),
+    "time_since_plan": ("Time, from the plan to the end", "時間(計画から終了まで)"),
     "between": ("80 % interval", "80 % 区間"),
     "memory": ("Memory", "メモリ"),
     "fits": ("Fits", "収まるか"),
