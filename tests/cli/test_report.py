@@ -64,6 +64,18 @@ def test_the_language_is_chosen(run: str, tmp_path: Path) -> None:
     assert '<html lang="ja">' in target.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("said", "shown"), [("yes", True), ("no", False), ("auto", False)])
+def test_a_browser_is_shown_it_where_that_is_wanted(
+    said: str, shown: bool, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")  # but standard output is no terminal
+    target = tmp_path / "a page.html"
+    assert main(["report", run, "-o", str(target), "--open", said]) == 0
+    assert opened == [target.as_uri()] * shown
+
+
 def test_json_is_the_document_alone(
     run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
