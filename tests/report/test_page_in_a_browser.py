@@ -220,6 +220,21 @@ def test_hostile_runs_do_nothing(opened: Any) -> None:
     assert page.locator("#panel pre").count() == 1
 
 
+def test_even_what_got_into_the_page_would_not_run(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, put(render(documents.small()), tmp_path))
+    opened.page.evaluate(
+        """() => {
+          document.body.insertAdjacentHTML("beforeend", "<img src='data:x' onerror='window.hit = 1'>");
+          document.body.append(Object.assign(document.createElement("script"), { textContent: "window.hit = 2" }));
+          document.body.append(Object.assign(document.createElement("img"), { src: "http://127.0.0.1:9/x.png" }));
+        }"""
+    )
+    until(opened.page, "document.images.length === 2 && [...document.images].every((e) => e.complete)")
+    assert opened.page.evaluate("window.hit") is None
+    assert len([said for said in opened.complaints if "Content Security Policy" in said]) >= 3
+    opened.close()
+
+
 def test_a_run_that_has_only_begun_is_drawn(opened: Any) -> None:
     page = opened(documents.empty())
     page.locator("#chart-timeline").focus()

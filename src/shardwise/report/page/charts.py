@@ -29,7 +29,7 @@ HEIGHTS = {"timeline": 200, "rows": 170, "bytes": 170, "time": 150, "memory": 15
 
 @functools.cache
 def library() -> str:
-    """Bokeh's own JavaScript, compressed (gzip, base64): what draws figures, no widgets, tables, WebGL, mathematics.
+    """Bokeh's own JavaScript: what draws figures, no widgets, tables, WebGL, mathematics.
 
     Raises
     ------
@@ -39,8 +39,13 @@ def library() -> str:
     _bokeh()
     from bokeh.resources import Resources
 
-    code = "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
-    return base64.b64encode(gzip.compress(code.encode(), mtime=0)).decode()
+    return "\n".join(Resources(mode="inline", components=["bokeh"], minified=True).js_raw)
+
+
+@functools.cache
+def packed_library() -> str:
+    """The same, compressed (gzip, base64)."""
+    return base64.b64encode(gzip.compress(library().encode(), mtime=0)).decode()
 
 
 @functools.cache

@@ -15,7 +15,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "run": ("Run", "実行"),
     "skip": ("Skip to the report", "レポート本文へ移動"),
     "contents": ("Contents", "目次"),
-    "theme": ("Light or dark", "明暗を切り替える"),
+    "theme": ("Dark", "ダーク"),
     "made": ("Made by Shardwise", "作成: Shardwise"),
     "no_charts": (
         'Charts need the extra "report": pip install "shardwise[report]". The tables below say the same.',
