@@ -124,7 +124,14 @@ def _plan() -> dict[str, Any]:
         "bottleneck": {"name": "computing", "why": "60 % of the workers' time", "strategy": "data parallelism"},
         "alternatives": [
             {**chosen, "seconds_low": 5.2, "seconds_high": 7.4, "memory_bytes": 346_000_000},
-            {**other, "seconds_low": 8.0, "seconds_high": 11.0, "memory_bytes": 200_000_000},
+            {
+                **other,
+                "shard_bytes": None,
+                "shard_batches": 12,
+                "seconds_low": 8.0,
+                "seconds_high": 11.0,
+                "memory_bytes": 200_000_000,
+            },
         ],
         "sample": {"tasks": 1, "share": 0.04, "seconds": 0.3},
     }

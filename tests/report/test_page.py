@@ -75,7 +75,14 @@ def test_the_figures_of_the_run_are_there() -> None:
     said = plain(documents.small())
     for figure in ("6e8837de70df", "6.5 s", "local:2", "151 MB", "5.2 s – 7.4 s", "7.41 MB"):
         assert figure in said
-    for words in ("data parallelism", "Use larger shards", "predicted gain: 1.2 s", "reads 1.9 times as much", "99722"):
+    for words in (
+        "data parallelism",
+        "Use larger shards",
+        "12 batches",
+        "predicted gain: 1.2 s",
+        "reads 1.9 times as much",
+        "99722",
+    ):
         assert words in said
 
 

@@ -112,7 +112,7 @@ def _alternatives(planned: Document, t: Texts) -> Html:
         [
             each.get("engine", ""),
             pen.count(each.get("workers")),
-            pen.size(each.get("shard_bytes")),
+            _shard(each, t),
             pen.seconds(each.get("seconds")),
             _interval(each),
             pen.size(each.get("memory_bytes")),
@@ -122,6 +122,13 @@ def _alternatives(planned: Document, t: Texts) -> Html:
         for each in found
     ]
     return table(t["alternatives"], columns, rows)
+
+
+def _shard(each: Document, t: Texts) -> str:
+    """How long a shard is: bytes, or batches where nobody knows their bytes."""
+    if pen.number(each.get("shard_bytes")) is None and pen.number(each.get("shard_batches")):
+        return f"{pen.count(each['shard_batches'])} {t['batches'].lower()}"
+    return pen.size(each.get("shard_bytes"))
 
 
 def _interval(planned: Document) -> str:
