@@ -34,6 +34,11 @@ class Report:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from shardwise.report.page.notebook import frame
+
+        return frame(self.to_dict())
+
 
 def summary(document: dict[str, Any]) -> str:
     """A report as text."""
