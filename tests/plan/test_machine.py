@@ -17,6 +17,7 @@ import pytest
 
 from shardwise import records
 from shardwise.compute import machine as limits
+from shardwise.engines.protocol import EngineEvent
 from shardwise.engines.simulated import SimulatedEngine
 from shardwise.errors import UsageError
 from shardwise.plan import machine, machine_memory, machine_storage, machine_workers
@@ -235,10 +236,17 @@ def test_a_directory_that_is_none(tmp_path: Path) -> None:
 # --- workers and engines ---------------------------------------------------------------------------------------------
 
 
+class Simulated(SimulatedEngine):
+    """A simulated engine on which a wait takes a moment, so that no rounding keeps the clock from a deadline."""
+
+    def wait(self, timeout: float | None) -> list[EngineEvent]:
+        return super().wait(None if timeout is None else timeout + 1e-9)
+
+
 @pytest.mark.parametrize("seconds", [0.002, 0.05])
 def test_a_task_costs_what_its_engine_takes(seconds: float) -> None:
-    engine = SimulatedEngine(1, costs=lambda spec: seconds)
-    assert machine_workers.task_seconds(engine, engine.clock) == pytest.approx(seconds)
+    engine = Simulated(1, costs=lambda spec: seconds)
+    assert machine_workers.task_seconds(engine, engine.clock) == pytest.approx(seconds, rel=1e-6)
 
 
 class SlowLink(SimulatedEngine):

@@ -94,7 +94,7 @@ def load(now: float | None = None) -> Machine | None:
     """What is known of this machine; None where it was not measured, or too long ago. Measures nothing."""
     try:
         kept = records.from_json(Machine, _place().read_bytes())
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or not whole
         return None
     age = (time.time() if now is None else now) - kept.measured_at
     return kept if 0 <= age < STALE_SECONDS else None

@@ -36,7 +36,7 @@ SECONDS = 1.0
 """No further batch is read after that."""
 
 WALKED = 64 << 20
-"""Bytes of a text file up to which a batch in its middle is found quickly; of larger ones the first batches are read."""
+"""Bytes of a text file up to which a batch in its middle is found quickly; of larger ones the first are read."""
 
 FIRST_BATCHES = 2
 
