@@ -27,7 +27,7 @@ def named(items):
 
 other = lambda n: np.zeros((n, 16))
 """
-SIZES = "800,1100,1600,2200"
+SIZES = "500,700,1000,1400,2000,2800"
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_it_says_how_memory_grows_and_what_ten_times_costs(script: str, capsys: 
     assert cli.main(["growth", f"{script}:gram", "--sizes", SIZES, "--repeats", "1", "--memory", "2GB"]) == 0
     out, err = capsys.readouterr()
     title, time, memory, ten, most = out.splitlines()
-    assert title == "gram: 4 sizes from 800 to 2,200"
+    assert title == "gram: 6 sizes from 500 to 2,800"
     assert time.startswith("  time ")
     assert memory.startswith(("  memory  grows as n^2.0", "  memory  grows as n^1.9"))
-    assert "ten times the data (22,000)" in ten and "more than the 2.00 GB that there are" in ten
+    assert "ten times the data (28,000)" in ten and "more than the 2.00 GB that there are" in ten
     assert "the largest that fits in 2.00 GB: about 1" in most  # 15 000 or so
-    assert [line.split()[0] for line in err.splitlines()] == ["800", "1,100", "1,600", "2,200"]
+    assert [line.split()[0] for line in err.splitlines()] == ["500", "700", "1,000", "1,400", "2,000", "2,800"]
 
 
 def test_json_and_a_size_that_cannot_fit(script: str, capsys: pytest.CaptureFixture[str]) -> None:

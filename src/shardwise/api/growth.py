@@ -36,7 +36,7 @@ def growth(
     sizes : iterable of int, optional
         At least four. Default: doubled from what takes 2 ms, until a call takes ``seconds`` or half of the memory.
     repeats : int
-        Calls for each size, at most; their median counts. None begins after twice ``seconds``.
+        Calls for each size, at most; their median counts. None begins after four times ``seconds``.
     seconds : float
         Where sizes are chosen: about how long the longest call is.
     memory : int or str, optional
@@ -64,8 +64,9 @@ def growth(
     -----
     Each size has a worker process of its own, on this machine, with as many native threads as there are cores: its
     peak of memory is its own, and a size that is too large ends no other process. The function is called once on a
-    small input before. Fitted is ``start + scale * n ** exponent``, by least squares between logarithms with
-    intervals by profile t (`plan.power_law` names the sources). ``n log n`` comes out as an exponent of 1.05 to 1.15.
+    small input before. Fitted is ``scale * n ** exponent`` beside a part that grows slower or not at all, by least
+    squares between logarithms with intervals by profile t (`plan.power_law` names the sources). ``n log n`` comes out
+    as an exponent of 1.05 to 1.15.
 
     Examples
     --------

@@ -148,7 +148,7 @@ class Growth:
         (n, y), (m, z) = used
         exponent = max(0.0, math.log(z / y) / math.log(m / n))
         curve = Curve(exponent, 0.0, float(z), float(m))
-        return PowerLaw(curve, exponent, exponent, (curve,), MEMORY_NOISE, 1.0, "two points")
+        return PowerLaw(curve, exponent, exponent, (curve,), MEMORY_NOISE, float(m), "two points")
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -253,19 +253,25 @@ def _told(law: PowerLaw | None, what: str) -> str:
     if law is None or doubt:
         return f"cannot be told: {doubt}"
     percent = round(100 * CONFIDENCE)
-    start = law.best.scale * law.best.start
+    return f"grows as n^{law.exponent:.2f} ({percent} % sure: {law.low:.2f} to {law.high:.2f}){_beside(law, what)}"
+
+
+def _beside(law: PowerLaw, what: str) -> str:
+    """What is beside the fastest part, where it is worth a word."""
     form = format_duration if what == "time" else format_size
-    constant = f", beside {form(start)} that do not grow" if start > 0.01 * law.best.at(law.best.unit) else ""
-    return f"grows as n^{law.exponent:.2f} ({percent} % sure: {law.low:.2f} to {law.high:.2f}){constant}"
+    start = law.best.scale * law.best.start
+    if start < 0.02 * law.best.at(law.best.unit):
+        return ""
+    if law.best.slower:
+        return f", beside a part that grows as n^{law.best.slower:g}"
+    return f", beside {form(start)} that do not grow"
 
 
 def _law(law: PowerLaw | None, what: str) -> dict[str, Any]:
     doubt = _doubt(law, what)
     if law is None:
-        return {"exponent": None, "low": None, "high": None, "start": None, "doubt": doubt}
-    start = law.best.scale * law.best.start
-    told = None if doubt else law.exponent
-    return {"exponent": told, "low": law.low, "high": law.high, "start": start, "doubt": doubt}
+        return {"exponent": None, "low": None, "high": None, "doubt": doubt}
+    return {"exponent": None if doubt else law.exponent, "low": law.low, "high": law.high, "doubt": doubt}
 
 
 def _range(estimate: Estimate, form: Any) -> str:

@@ -140,7 +140,8 @@ class Tries:
     repeats : int
         Calls for each size, at most.
     seconds : float
-        Where sizes are chosen: about how long the longest call is. Further repeats begin only before so long is over.
+        Where sizes are chosen: about how long the longest call is. No repeat begins after four times
+        as long.
     limit : int
         Bytes that a call may use.
     watch : callable
@@ -212,7 +213,9 @@ class Tries:
         if not samples:
             return True
         projected = self._growth.projected(size)
-        return samples[-1].seconds[0] < self._seconds and (projected or 0) <= SHARE * self._growth.limit
+        last = samples[-1]
+        is_short = last.seconds[0] < self._seconds and last.seconds[0] + last.making < 2 * self._seconds
+        return is_short and (projected or 0) <= SHARE * self._growth.limit
 
     def _between(self) -> list[int]:
         """Sizes in the widest gaps between those that were measured, where there are few."""
@@ -228,7 +231,7 @@ class Tries:
         return wanted
 
     def _try(self, size: int, warm: int) -> None:
-        program = GrowthProgram(self._function, self._make, warm, self._repeats, 2 * self._seconds)
+        program = GrowthProgram(self._function, self._make, warm, self._repeats, 4 * self._seconds)
         try:
             sample = self._bench.measure(program, size)
         except TooLarge as error:

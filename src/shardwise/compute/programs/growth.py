@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import time
@@ -57,12 +58,15 @@ class Sample:
         Most bytes held during the first call, its input and result included, beyond ``before``.
     before : int
         Bytes that the process held before it made the input: interpreter, libraries, what a warm-up left.
+    making : float
+        Seconds that it took to make the first input.
     """
 
     size: int
     seconds: tuple[float, ...]
     memory: int
     before: int
+    making: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class GrowthProgram:
     repeats : int
         Calls that are counted, at most.
     enough : float
-        No further call begins when those so far have taken so many seconds.
+        No further call begins when those so far, and making their inputs, have taken so many seconds.
     """
 
     function: Callable[[Any], Any]
@@ -95,17 +99,20 @@ class GrowthProgram:
             sample = self.measure(attempt.spec.first)
         else:
             sample = self.pilot(attempt.spec.memory)
-        attempt.give(MEASURED, json.dumps([sample.size, sample.seconds, sample.memory, sample.before]).encode())
+        attempt.give(MEASURED, json.dumps(dataclasses.astuple(sample)).encode())
 
     def measure(self, size: int) -> Sample:
         """Call the function on a small input, then on several of this size."""
         self._call(self.warm)
         trim()
         before = self.held.now()
-        calls = [self._call(size)]
-        while len(calls) < self.repeats and sum(seconds for seconds, _ in calls) < self.enough:
-            calls.append(self._call(size))
-        return Sample(size, tuple(seconds for seconds, _ in calls), max(0, calls[0][1] - before), before)
+        began = self.clock()
+        first, peak = self._call(size)
+        making = self.clock() - began - first
+        calls = [first]
+        while len(calls) < self.repeats and self.clock() - began < self.enough:
+            calls.append(self._call(size)[0])
+        return Sample(size, tuple(calls), max(0, peak - before), before, making)
 
     def pilot(self, memory: int | None) -> Sample:
         """Double the size until a call takes long enough to be timed, or much memory."""
@@ -145,5 +152,5 @@ class GrowthProgram:
 
 def read_sample(data: bytes) -> Sample:
     """The sample that a program gave."""
-    size, seconds, memory, before = json.loads(data)
-    return Sample(size, tuple(seconds), memory, before)
+    size, seconds, *others = json.loads(data)
+    return Sample(size, tuple(seconds), *others)
