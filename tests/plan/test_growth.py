@@ -76,6 +76,12 @@ def test_the_warm_up_does_not_count() -> None:
     assert world.time == pytest.approx(1e-9 * sum(2 * n**2 + 1000**2 for n in (1000, 2000, 4000, 8000)))
 
 
+def test_one_slow_call_of_three_does_not_count() -> None:
+    slowness = iter([1.0, 1.0, 30.0, 1.0] * 9)  # the first is the warm-up
+    found = World(lambda n: next(slowness) * 1e-9 * n**2).tries().given([500, 1000, 2000, 4000, 8000])
+    assert found.time is not None and found.time.exponent == pytest.approx(2.0, abs=0.01)
+
+
 def test_a_size_that_cannot_fit_is_refused_before_it_is_tried() -> None:
     world = World()
     with pytest.raises(UsageError) as refused:
@@ -108,6 +114,19 @@ def test_ten_times_the_data() -> None:
     assert cost.fits is False
     assert "more than the 16.0 GB" in found.lines()[3] and "largest that fits" in found.lines()[4]
     assert World(memory=lambda n: 8.0 * n).tries().given([10**6, 2 * 10**6, 4 * 10**6, 8 * 10**6]).at(10**8).fits
+
+
+def test_inputs_that_take_long_to_make_bound_the_sizes() -> None:
+    world = World(lambda n: 1e-6 * n, lambda n: 100.0 * n)
+
+    def slow(size: int) -> int:
+        world.time += 1e-4 * size
+        return size
+
+    world.make = slow  # type: ignore[method-assign]
+    found = world.tries().chosen()
+    assert max(sample.making for sample in found.samples) < 4.0
+    assert world.time < 200
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])

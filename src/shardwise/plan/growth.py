@@ -23,7 +23,7 @@ SMALLEST = 1 << 20
 TIME_NOISE = 0.01
 """Relative error of a time, at least."""
 
-MEMORY_NOISE = 0.002
+MEMORY_NOISE = 0.005
 """Relative error of a peak, at least: the kernel counts pages, and not each at once."""
 
 STEPS = 10
@@ -132,7 +132,7 @@ class Growth:
     def projected(self, size: int) -> float | None:
         """Bytes that a size would need: by the law, else by the last two sizes; None where nothing tells."""
         if self.memory is not None and not self.memory.doubt:
-            return self.at(size).memory.value  # type: ignore[union-attr]
+            return self.base + self.memory.at(size).value
         line = self._last_two()
         return None if line is None else self.base + line.at(size).value
 
