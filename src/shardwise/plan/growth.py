@@ -133,6 +133,10 @@ class Growth:
         """Bytes that a size would need: by the law, else by the last two sizes; None where nothing tells."""
         if self.memory is not None and not self.memory.doubt:
             return self.base + self.memory.at(size).value
+        return self.projected_from_last(size)
+
+    def projected_from_last(self, size: int) -> float | None:
+        """The same by the last two sizes alone, without a fit."""
         line = self._last_two()
         return None if line is None else self.base + line.at(size).value
 

@@ -212,7 +212,7 @@ class Tries:
         samples = self._growth.samples
         if not samples:
             return True
-        projected = self._growth.projected(size)
+        projected = self._growth.projected_from_last(size)
         last = samples[-1]
         is_short = last.seconds[0] < self._seconds and last.seconds[0] + last.making < 2 * self._seconds
         return is_short and (projected or 0) <= SHARE * self._growth.limit

@@ -194,7 +194,7 @@ class _Fit:
 
     def _look_for_best(self) -> tuple[float, float]:
         low, high = self._lowest, STEEPEST
-        for _ in range(6):
+        for _ in range(5):
             grid = np.linspace(low, high, _EXPONENTS)
             misfits = self._profile(grid)[0]
             at = int(np.argmin(misfits))
@@ -232,7 +232,7 @@ class _Fit:
         rows = np.arange(len(exponents))
         starts = np.zeros(len(exponents))
         misfits = self._misfits(exponents, starts[:, None])[:, 0]
-        for _ in range(4):
+        for _ in range(3):
             grid = np.linspace(low, high, _STARTS, axis=1)
             found = self._misfits(exponents, np.exp(grid))
             at = found.argmin(axis=1)
