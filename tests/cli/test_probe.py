@@ -12,6 +12,7 @@ import pytest
 
 from shardwise.cli import main as cli
 from shardwise.engines.room import Room
+from shardwise.errors import EngineError
 from shardwise.plan import machine, probe
 from shardwise.plan.machine import Machine
 from shardwise.plan.machine_storage import Storage
@@ -78,6 +79,20 @@ def test_what_this_machine_is_stands_beside_the_textbook(
     assert about["worker, forked"][0] == "12.3 ms" and about["a task on inline"][0] == "100 us"
     assert measured == [(".", True)]
     assert "Measuring this machine" in err
+
+
+def test_tasks_on_all_engines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def measured(known: Machine, engine: str) -> Machine:
+        if engine == "broken":
+            raise EngineError("nobody answers")
+        return replace(known, task_seconds={**known.task_seconds, engine: 0.002})
+
+    monkeypatch.setattr(machine, "with_task", measured)
+    monkeypatch.setattr(probe, "probe_engines", lambda: [*ENGINES, EngineState("broken", "1", (), ())])
+    assert cli.main(["probe", "--all"]) == 0
+    out, err = capsys.readouterr()
+    assert "a task on inline" in out and "2.00 ms" in out and "a task on mars" not in out
+    assert "broken: nobody answers" in err
 
 
 def test_another_directory_can_be_measured(measured: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

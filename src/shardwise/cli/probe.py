@@ -8,7 +8,7 @@ import click
 
 from shardwise.cli.machine import format_fine
 from shardwise.cli.output import print_json, print_table, put, tell
-from shardwise.errors import EngineError, UsageError
+from shardwise.errors import EngineError, ShardwiseError, UsageError
 from shardwise.sizes import format_size
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ def command(
         if not as_json and (fresh or machine.load() is None):
             tell("Measuring this machine: about ten seconds, and then known for a week.")
         found = machine.load_or_measure(data, fresh)
-        if every:
-            found = machine.with_tasks(found, [each.name for each in engines if each.ready])
+        for each in engines if every else ():
+            if each.ready:
+                found = _with_task(found, each.name)
         _show_here(found, data, engines, as_json)
     else:
         state = probe_cluster(engine, workers, run_dir or "", measure=True)
@@ -58,6 +59,17 @@ def command(
 
 
 # --- this machine ----------------------------------------------------------------------------------------------------
+
+
+def _with_task(known: Machine, engine: str) -> Machine:
+    """The machine, with what a task costs on an engine, if that can be had."""
+    from shardwise.plan import machine
+
+    try:
+        return machine.with_task(known, engine)
+    except ShardwiseError as error:
+        tell(f"{engine}: {error.message}")
+        return known
 
 
 def _show_here(machine: Machine, data: str, engines: list[EngineState], as_json: bool) -> None:

@@ -14,7 +14,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -160,14 +160,21 @@ def measure_machine() -> Machine:
     )
 
 
-def with_tasks(machine: Machine, engines: Iterable[str]) -> Machine:
-    """The machine, with what a task costs on these engines as well; kept."""
+def with_task(machine: Machine, engine: str, fresh: bool = False) -> Machine:
+    """The machine, with what a task costs on an engine as well; kept.
+
+    Raises
+    ------
+    ShardwiseError
+        The engine lends nothing; the message says why.
+    """
+    if engine in machine.task_seconds and not fresh:
+        return machine
     from shardwise.engines.registry import make_engine
     from shardwise.plan.machine_workers import task_seconds
 
-    missing = [name for name in engines if name not in machine.task_seconds]
-    measured = {name: task_seconds(make_engine(name)) for name in missing}
-    machine = replace(machine, task_seconds={**machine.task_seconds, **measured})
+    seconds = task_seconds(make_engine(engine))
+    machine = replace(machine, task_seconds={**machine.task_seconds, engine: seconds})
     _keep(machine)
     return machine
 
