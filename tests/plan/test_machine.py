@@ -176,6 +176,23 @@ def test_little_room_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert measure_storage(str(tmp_path)).size <= 20 * MB
 
 
+def test_where_nothing_can_be_written_a_file_that_is_there_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*about: Any, **more: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(machine_storage.tempfile, "mkstemp", refused)
+    found = measure_storage(str(tmp_path))
+    assert found.read is None and "no file can be written there: Permission denied" in found.how
+    (tmp_path / "small").write_bytes(b"x")
+    (tmp_path / "large").write_bytes(os.urandom(17 << 20))
+    with (tmp_path / "large").open("rb") as file:
+        os.fsync(file.fileno())
+    found = measure_storage(str(tmp_path), most=16 << 20)
+    assert found.size == 16 << 20 and found.read is not None and found.write is None
+
+
 def residents(descriptor: int) -> int:
     """Bytes of a file in the page cache, as util-linux sees it."""
     command = ["fincore", "--bytes", "--noheadings", "--output", "RES", f"/proc/{os.getpid()}/fd/{descriptor}"]
@@ -327,6 +344,23 @@ def test_other_storage_is_measured_beside_what_is_known(measures: Measures, monk
     assert len(measures.look(".").storages) == 3
     assert len(measures.look(".").storages) == 3  # one device has one line
     assert measures.machines == 1
+
+
+def test_storage_that_could_not_be_measured_is_tried_again(measures: Measures, tmp_path: Path) -> None:
+    def cannot(directory: str) -> Storage:
+        measures.directories.append(directory)
+        return Storage(directory, "nfs", Path(directory).stat().st_dev, None, None, "no file can be written there", 0)
+
+    first = load_or_measure(str(tmp_path), False, measures.machine, cannot)
+    assert first.storages[0].read is None
+    assert [storage.read for storage in measures.look(str(tmp_path)).storages] == [1e9]
+
+
+def test_what_a_task_costs_on_another_engine_is_kept(measures: Measures) -> None:
+    known = measures.look(None)
+    found = machine.with_task(known, "local:1")
+    assert found.task_seconds["local:1"] > 0 and found.task_seconds["inline"] == 1e-4
+    assert load() == found == machine.with_task(found, "local:1")
 
 
 def test_after_a_week_it_is_measured_again(measures: Measures) -> None:

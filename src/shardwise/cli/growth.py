@@ -13,7 +13,7 @@ import click
 from shardwise.cli.output import print_json, put, tell
 from shardwise.cli.values import COUNT, DURATION, NUMBERS, SIZE
 from shardwise.errors import UsageError
-from shardwise.sizes import format_count, format_duration, format_size
+from shardwise.sizes import format_brief, format_count, format_size
 
 if TYPE_CHECKING:
     from shardwise.compute.programs.growth import Sample
@@ -108,7 +108,7 @@ def _by_convention(module: ModuleType, path: Path, name: str) -> Callable[..., A
 
 
 def _tell(sample: Sample) -> None:
-    took, held = format_duration(median(sample.seconds)), format_size(sample.memory)
+    took, held = format_brief(median(sample.seconds)), format_size(sample.memory)
     tell(f"{format_count(sample.size):>13}  {took:>8}  {held:>8}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shardwise import records
-from shardwise.sizes import format_rate, format_size
+from shardwise.sizes import format_brief, format_rate, format_size
 
 if TYPE_CHECKING:
     from shardwise.plan.machine import Machine
@@ -37,11 +37,11 @@ def rows(machine: Machine, data: str) -> list[dict[str, Any]]:
         ("Python objects, there and back", format_rate(machine.pickle_rate), "cloudpickle"),
         ("tables, there and back", format_rate(machine.arrow_rate), "Arrow stream"),
         ("driver to worker", format_rate(link.rate), "1 Gb/s network: 0.125 GB/s"),
-        ("driver to worker and back", format_fine(link.round_trip), "within a data centre: 0.5 ms"),
-        ("worker, a fresh interpreter", format_fine(starts.interpreter), "before it imports libraries"),
-        *([] if starts.fork is None else [("worker, forked", format_fine(starts.fork), "with libraries imported")]),
-        *([] if starts.server is None else [("the first forked one", format_fine(starts.server), "once a run")]),
-        *((f"a task on {name}", format_fine(each), "beside its work") for name, each in machine.task_seconds.items()),
+        ("driver to worker and back", format_brief(link.round_trip), "within a data centre: 0.5 ms"),
+        ("worker, a fresh interpreter", format_brief(starts.interpreter), "before it imports libraries"),
+        *([] if starts.fork is None else [("worker, forked", format_brief(starts.fork), "with libraries imported")]),
+        *([] if starts.server is None else [("the first forked one", format_brief(starts.server), "once a run")]),
+        *((f"a task on {name}", format_brief(each), "beside its work") for name, each in machine.task_seconds.items()),
     ]
     return [{"what": what, "here": here, "to compare": beside} for what, here, beside in lines]
 
@@ -55,27 +55,14 @@ def _storage_rows(storage: Storage | None) -> list[tuple[str, str, str]]:
     if storage is None:
         return []
     where = storage.file_system or "storage"
-    if storage.read is None or storage.write is None:
+    if storage.read is None:
         return [(f"read, {where}", "not measured", storage.how)]
+    written = "not measured" if storage.write is None else format_rate(storage.write)
     return [
         (f"read, {where}", format_rate(storage.read), "SATA SSD 0.5 GB/s, hard disk 0.1 GB/s"),
         ("  how it was read", storage.how, HOW[storage.how]),
-        ("written and flushed there", format_rate(storage.write), "the same"),
+        ("written and flushed there", written, "the same"),
     ]
-
-
-def format_fine(seconds: float) -> str:
-    """Seconds in three digits.
-
-    Examples
-    --------
-    >>> format_fine(0.0000421), format_fine(0.0042), format_fine(0.25), format_fine(2.5)
-    ('42.1 us', '4.20 ms', '250 ms', '2.50 s')
-    """
-    for unit, scale in (("us", 1e6), ("ms", 1e3)):
-        if seconds * scale < 999.5:
-            return f"{seconds * scale:#.3g} {unit}".replace(". ", " ")
-    return f"{seconds:.2f} s"
 
 
 def document(machine: Machine, data: str) -> dict[str, Any]:

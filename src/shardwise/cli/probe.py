@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shardwise.cli.machine import format_fine
 from shardwise.cli.output import print_json, print_table, put, tell
 from shardwise.errors import EngineError, ShardwiseError, UsageError
-from shardwise.sizes import format_size
+from shardwise.sizes import format_brief, format_size
 
 if TYPE_CHECKING:
     from shardwise.plan.machine import Machine
@@ -122,7 +121,7 @@ def _show_cluster(found: ClusterState, as_json: bool) -> None:
         print_json(_cluster_row(found))
         return
     print_table([_host_for_people(host) for host in found.hosts])
-    each = "" if found.task_seconds is None else f"; a task costs {format_fine(found.task_seconds)} beside its work"
+    each = "" if found.task_seconds is None else f"; a task costs {format_brief(found.task_seconds)} beside its work"
     tell(f"{found.engine}: {_has(found)}; the first slot was up after {found.seconds:.1f} s{each}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from shardwise.compute.programs.growth import Sample
 from shardwise.errors import UsageError
 from shardwise.plan.power_law import CONFIDENCE, LEAST_POINTS, Curve, Estimate, PowerLaw, fit_power_law
-from shardwise.sizes import format_count, format_duration, format_size
+from shardwise.sizes import format_brief, format_count, format_size
 
 SHORTEST = 2e-4
 """Seconds below which the clock, interrupts and the first page faults are much of what is measured."""
@@ -54,7 +54,7 @@ class Cost:
         return None if self.memory is None else self.memory.value <= self.limit
 
     def __str__(self) -> str:
-        time = "a time that cannot be told" if self.seconds is None else _range(self.seconds, format_duration)
+        time = "a time that cannot be told" if self.seconds is None else _range(self.seconds, format_brief)
         if self.memory is None:
             return f"{time}, memory that cannot be told"
         room = "" if self.fits else f": more than the {format_size(self.limit)} that there are"
@@ -262,7 +262,7 @@ def _told(law: PowerLaw | None, what: str) -> str:
 
 def _beside(law: PowerLaw, what: str) -> str:
     """What is beside the fastest part, where it is worth a word."""
-    form = format_duration if what == "time" else format_size
+    form = format_brief if what == "time" else format_size
     start = law.best.scale * law.best.start
     if start < 0.02 * law.best.at(law.best.unit):
         return ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from shardwise.plan.charts import COLOURS, new_chart
 from shardwise.plan.growth import STEPS, Growth
-from shardwise.sizes import format_duration, format_size
+from shardwise.sizes import format_brief, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def draw_growth(path: str, growth: Growth) -> None:
         left, right = figure.subplots(1, 2)
         sizes = [sample.size for sample in growth.samples]
         _draw(left, sizes, [median(sample.seconds) for sample in growth.samples], growth.time, COLOURS[0])
-        _finish(left, "time of a call", format_duration)
+        _finish(left, "time of a call", format_brief)
         _draw(right, sizes, [sample.memory for sample in growth.samples], growth.memory, COLOURS[1])
         room = growth.limit - growth.base
         if growth.memory is not None and growth.memory.at(STEPS * max(sizes)).high > room / 10:

@@ -126,7 +126,8 @@ def load_or_measure(
     known = machine
     if machine is None:
         machine = (measure or measure_machine)()
-    if data is not None and (fresh or machine.storage(data) is None):
+    there = None if data is None or fresh else machine.storage(data)
+    if data is not None and (there is None or there.read is None):  # another directory of it may be writable
         found = measure_storage(data)
         others = tuple(storage for storage in machine.storages if storage.device != found.device)
         machine = replace(machine, storages=(*others, found))

@@ -52,7 +52,7 @@ class Storage:
     device : int
         Its number, by which directories of the same storage are known.
     read, write : float or None
-        Bytes per second; written means flushed. None: not measured, as ``how`` says.
+        Bytes per second; written means flushed. None: not measured.
     how : str
         ``direct``: read past the page cache (O_DIRECT; F_NOCACHE on macOS). ``evicted``: the file's pages were dropped
         from the page cache before, and were seen to be gone. ``cached``: they stayed in memory whatever was asked, so
@@ -73,7 +73,8 @@ class Storage:
 def measure_storage(directory: str, clock: Clock = time.perf_counter, most: int = MOST) -> Storage:
     """Write a file without a name into a directory, have it flushed and forgotten, and read it again.
 
-    What lies behind the kernel (the memory of a disk, of a host of this virtual machine) cannot be excluded.
+    What lies behind the kernel (the memory of a disk, of a host of this virtual machine) cannot be excluded. Where
+    nothing can be written, the largest file that lies in the directory is read instead.
 
     Parameters
     ----------
@@ -94,16 +95,36 @@ def measure_storage(directory: str, clock: Clock = time.perf_counter, most: int 
     known = str(place), _file_system(device), device
     size = min(most, int(shutil.disk_usage(place).free * FREE_SHARE)) // BLOCK * BLOCK
     if size < LEAST:
-        return Storage(*known, None, None, "too little is free there to measure", 0)
+        return _of_existing(place, known, most, "too little is free there to measure", clock)
     try:
         with _unnamed(place) as (writing, reading, is_direct):
             written, write_seconds = _write(writing, size, clock)
             forget(writing)
             how = _how(reading, written, is_direct)
-            read, read_seconds = _read(reading, clock)
+            read, read_seconds = _read(reading, written, clock)
     except OSError as error:
-        return Storage(*known, None, None, f"no file can be written there: {error.strerror}", 0)
+        return _of_existing(place, known, most, f"no file can be written there: {error.strerror}", clock)
     return Storage(*known, _rate(read, read_seconds), _rate(written, write_seconds), how, read)
+
+
+def _of_existing(place: Path, known: tuple[str, str, int], most: int, why: str, clock: Clock) -> Storage:
+    """Where nothing can be written: how fast its largest file is read. ``why`` is what is told where there is none."""
+    try:
+        files = [path for path in place.iterdir() if path.is_file()]
+        largest = max(files, key=lambda path: path.stat().st_size, default=None)
+        if largest is None or largest.stat().st_size < LEAST:
+            return Storage(*known, None, None, why, 0)
+        reading, is_direct = open_past_cache(str(largest))
+    except OSError:
+        return Storage(*known, None, None, why, 0)
+    try:
+        forget(reading)
+        size = min(most, largest.stat().st_size)
+        how = _how(reading, size, is_direct)
+        read, seconds = _read(reading, size, clock)
+    finally:
+        os.close(reading)
+    return Storage(*known, _rate(read, seconds), None, how, read)
 
 
 def _rate(size: int, seconds: float) -> float | None:
@@ -172,10 +193,12 @@ def _how(descriptor: int, size: int, is_direct: bool) -> str:
     return "direct" if is_direct else "evicted" if share is not None else "cached"
 
 
-def _read(descriptor: int, clock: Clock) -> tuple[int, float]:
-    """Read from the start to the end, or for as long as is allowed; bytes and seconds."""
+def _read(descriptor: int, size: int, clock: Clock) -> tuple[int, float]:
+    """Read so many bytes from the start, or for as long as is allowed; bytes and seconds."""
+    blocks = -(-size // BLOCK)
     with mmap.mmap(-1, BLOCK) as block:  # begins at a page, as O_DIRECT wants
-        return timed(lambda: os.readv(descriptor, [block]), clock, SECONDS)
+        steps = iter(range(blocks))
+        return timed(lambda: 0 if next(steps, None) is None else os.readv(descriptor, [block]), clock, SECONDS)
 
 
 def timed(step: Callable[[], int], clock: Clock, most: float) -> tuple[int, float]:
