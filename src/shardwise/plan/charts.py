@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from shardwise.errors import MissingExtra, StorageError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#8c564b")
 """Told apart also by the colour-blind (Okabe and Ito's palette, darkened where it was pale on white)."""
@@ -66,29 +64,9 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
     StorageError
         The file cannot be written.
     """
+    check_chart_path(path)
     if len(curves) > MOST_CURVES:
         raise UsageError(f"{len(curves)} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
-    with new_chart(path, title) as figure:
-        left, right = figure.subplots(1, 2)
-        _draw_speed_up(left, curves, workers)
-        _draw_efficiency(right, curves, workers)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-
-
-@contextlib.contextmanager
-def new_chart(path: str, title: str) -> Iterator[Figure]:
-    """An empty figure, which is written to ``path`` when the block ends. The same numbers give the same file.
-
-    Raises
-    ------
-    UsageError
-        The path ends neither in .svg nor in .png.
-    MissingExtra
-        Matplotlib is not installed.
-    StorageError
-        The file cannot be written.
-    """
-    check_chart_path(path)
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -97,8 +75,11 @@ def new_chart(path: str, title: str) -> Iterator[Figure]:
     # The same numbers give the same file: fixed ids in SVG, and no date.
     with matplotlib.rc_context({"svg.hashsalt": "shardwise", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
+        left, right = figure.subplots(1, 2)
         figure.suptitle(title, fontsize=12)
-        yield figure
+        _draw_speed_up(left, curves, workers)
+        _draw_efficiency(right, curves, workers)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
         try:
             figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else {})
         except OSError as error:

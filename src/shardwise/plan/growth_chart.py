@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shardwise.plan.charts import COLOURS, new_chart
+from shardwise.plan.charts import COLOURS
+from shardwise.plan.figures import new_chart
 from shardwise.plan.growth import STEPS, Growth
 from shardwise.sizes import format_brief, format_size
 
