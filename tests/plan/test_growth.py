@@ -138,6 +138,29 @@ def test_sizes_that_are_chosen_tell(exponent: float) -> None:
     assert world.seconds(max(world.tried)) < 10 * 2**exponent  # no call takes much longer than was asked for
 
 
+def test_a_first_call_that_imports_does_not_choose_the_sizes() -> None:
+    imported: list[int] = []
+
+    def seconds(size: int) -> float:
+        extra = 0.0 if imported else 1.0
+        imported.append(size)
+        return extra + 1e-6 * size
+
+    world = World(seconds, lambda n: 100.0 * n)
+    found = world.tries().chosen()
+    assert found.samples[0].size == 2048  # the first to take 2 ms
+
+
+def test_a_function_that_takes_no_small_inputs_says_which_are_tried() -> None:
+    def wants_many(n: int) -> None:
+        if n < 1000:
+            raise ValueError("too few")
+
+    with pytest.raises(FunctionError, match="too few") as caught:
+        sw.growth(wants_many, int)
+    assert "chosen from 64 up" in caught.value.fix
+
+
 def test_sizes_that_are_chosen_stop_at_half_of_the_memory() -> None:
     world = World(lambda n: 1e-7 * n, lambda n: 1e5 * n)
     world.tries().chosen()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from shardwise import records
 from shardwise.compute.machine import usable_cores, usable_memory
 from shardwise.compute.packing import dump_program
-from shardwise.compute.programs.growth import MEASURED, GrowthProgram, Sample, read_sample
+from shardwise.compute.programs.growth import LEAST_PILOT, MEASURED, GrowthProgram, Sample, read_sample
 from shardwise.compute.task import EPHEMERAL, Outcome, TaskSpec
 from shardwise.data.loans import Loans
 from shardwise.engines.local import LocalEngine
@@ -205,7 +205,10 @@ class Tries:
         try:
             return self._bench.measure(program, 1)
         except TooLarge as error:
-            raise self._stopped(1, error) from None
+            raise self._stopped(LEAST_PILOT, error) from None
+        except FunctionError as error:
+            fix = f"mend the function, or give sizes that it takes: they are chosen from {LEAST_PILOT} up"
+            raise FunctionError(error.message, fix) from error
 
     def _is_worthwhile(self, size: int) -> bool:
         """Whether a size, by what smaller ones took, is neither too long nor too large."""

@@ -116,6 +116,7 @@ class GrowthProgram:
 
     def pilot(self, memory: int | None) -> Sample:
         """Double the size until a call takes long enough to be timed, or much memory."""
+        self._call(LEAST_PILOT)  # imports
         before = self.held.now()
         samples = []
         for size in self._doubled():
