@@ -19,9 +19,10 @@ import shardwise as sw
 from shardwise.data.memory import from_frame
 from shardwise.data.source import Batch
 from shardwise.errors import UsageError
-from shardwise.plan import machine, size
+from shardwise.plan import machine, size_sample
 from shardwise.plan.memory import row_bytes
-from shardwise.plan.size import measure_size, size_class, suggestion
+from shardwise.plan.size import size_class, suggestion
+from shardwise.plan.size_sample import measure_size
 
 GB = 10**9
 
@@ -129,13 +130,13 @@ def test_text_has_as_many_rows_as_its_records_are_long(tmp_path: Path) -> None:
 
 
 def test_of_a_large_text_file_the_beginning_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(size, "WALKED", 1000)
+    monkeypatch.setattr(size_sample, "WALKED", 1000)
     table = pa.table({"name": [f"name {n % 97}" for n in range(50_000)], "value": np.arange(50_000)})
     pa.csv.write_csv(table, tmp_path / "a.csv")
     dataset = sw.read_csv(str(tmp_path / "a.csv"), batch_rows=1000)
     monkeypatch.setattr(type(dataset._source), "_find_cuts", lambda self, fragment: pytest.fail("it walked over all"))
     found = dataset.size()
-    assert found.batches == size.FIRST_BATCHES
+    assert found.batches == size_sample.FIRST_BATCHES
     assert found.rows == pytest.approx(50_000, rel=0.1)
 
 

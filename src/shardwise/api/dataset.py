@@ -100,7 +100,7 @@ class Dataset:
         >>> size.rows, size.size_class
         (1000, 'small')
         """
-        from shardwise.plan.size import known_rate, measure_size
+        from shardwise.plan.size_sample import known_rate, measure_size
 
         if isinstance(self._source, Later):
             raise UsageError("the size of a result is known when its job has run", "call size() on what it reads")
