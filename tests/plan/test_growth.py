@@ -263,6 +263,16 @@ def test_a_function_that_ends_its_process() -> None:
         sw.growth(ends, int, [1, 2, 3, 4])
 
 
+def test_native_threads_are_as_many_as_asked_for() -> None:
+    def check(n: int) -> None:
+        import os
+
+        if os.environ["OMP_NUM_THREADS"] != "3":
+            raise ValueError(os.environ["OMP_NUM_THREADS"])
+
+    sw.growth(check, int, [1, 2, 3, 4], threads=3, repeats=1)
+
+
 def test_a_generator_is_refused() -> None:
     with pytest.raises(UsageError, match="computed nothing"):
         sw.growth(lambda n: (i for i in range(n)), int, [1, 2, 3, 4])
@@ -279,7 +289,12 @@ def test_an_input_that_a_call_changes_is_made_anew() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"repeats": 0}, "repeats is 0"), ({"seconds": 0}, "seconds is 0"), ({"memory": "lots"}, "not a size")],
+    [
+        ({"repeats": 0}, "repeats is 0"),
+        ({"seconds": 0}, "seconds is 0"),
+        ({"threads": 0}, "threads is 0"),
+        ({"memory": "lots"}, "not a size"),
+    ],
 )
 def test_nonsense_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):

@@ -297,6 +297,16 @@ def test_real_workers_start_and_answer() -> None:
     assert 0 < link.round_trip < 10 and link.rate > 0
 
 
+def test_this_very_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_memory, "LARGEST", 16 << 20)
+    found = load_or_measure(str(tmp_path))
+    assert found.cores == limits.usable_cores() and found.memory_limit <= found.memory
+    assert min(found.copy_rate, found.copy_rate_all, found.pickle_rate, found.arrow_rate, found.link.rate) > 1e6
+    assert set(found.task_seconds) == {"inline", "local"} and min(found.task_seconds.values()) > 0
+    assert found.storage(str(tmp_path)) is not None
+    assert load() == found
+
+
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ def growth(
     repeats: int = 5,
     seconds: float = 1.0,
     memory: int | str | None = None,
+    threads: int | None = None,
     watch: Callable[[Sample], None] | None = None,
 ) -> Growth:
     """Time a function on growing inputs, fit how its time and memory grow, and say what more data would cost.
@@ -41,6 +42,8 @@ def growth(
         Where sizes are chosen: about how long the longest call is.
     memory : int or str, optional
         What a call may use (``"4GB"``). Default: four fifths of what is free.
+    threads : int, optional
+        Native threads (BLAS and the like) that it may use. Default: as many as there are cores.
     watch : callable, optional
         Told each `Sample` as it comes.
 
@@ -62,11 +65,10 @@ def growth(
 
     Notes
     -----
-    Each size has a worker process of its own, on this machine, with as many native threads as there are cores: its
-    peak of memory is its own, and a size that is too large ends no other process. The function is called once on a
-    small input before. Fitted is ``scale * n ** exponent`` beside a part that grows slower or not at all, by least
-    squares between logarithms with intervals by profile t (`plan.power_law` names the sources). ``n log n`` comes out
-    as an exponent of 1.05 to 1.15.
+    Each size has a worker process of its own, on this machine: its peak of memory is its own, and a size that is too
+    large ends no other process. The function is called once on a small input before. Fitted is ``scale * n **
+    exponent`` beside a part that grows slower or not at all, by least squares between logarithms with intervals by
+    profile t (`plan.power_law` names the sources). ``n log n`` comes out as an exponent of 1.05 to 1.15.
 
     Examples
     --------
@@ -81,11 +83,12 @@ def growth(
     for name, called in (("function", function), ("make", make)):
         if not callable(called):
             raise UsageError(f"{name} is of type {type(called).__name__}, which cannot be called", "give a function")
-    if repeats < 1 or not seconds > 0:
-        raise UsageError(f"repeats is {repeats} and seconds is {seconds:g}", "give at least 1, and more than 0 s")
+    if repeats < 1 or not seconds > 0 or (threads is not None and threads < 1):
+        given = f"repeats is {repeats}, seconds is {seconds:g} and threads is {threads}"
+        raise UsageError(given, "give at least 1, more than 0 s, and at least 1")
     limit = memory_limit(parse_size(memory) if isinstance(memory, str) else memory)
     label = getattr(function, "__name__", type(function).__name__)
-    workers = Workers(limit)
+    workers = Workers(limit, threads)
     try:
         tries = Tries(workers, label, function, make, repeats, seconds, limit, watch or _ignore)
         return tries.chosen() if sizes is None else tries.given([int(size) for size in sizes])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--repeats", type=click.IntRange(min=1), default=5, metavar="N", help="Calls for each size, at most: 5.")
 @click.option("--seconds", type=DURATION, default=1.0, help="Where sizes are chosen: length of the longest call. 1s.")
 @click.option("--memory", type=SIZE, help="What a call may use: 4GB. Four fifths of what is free unless given.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Native threads; as many as there are cores.")
 @click.option("-o", "chart", metavar="FILE", help="Also draw a chart: a file ending in .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with all digits.")
 def command(
@@ -38,6 +39,7 @@ def command(
     repeats: int,
     seconds: float,
     memory: int | None,
+    threads: int | None,
     chart: str | None,
     as_json: bool,
 ) -> None:
@@ -63,8 +65,9 @@ def command(
     if chart:
         check_chart_path(chart)
     function, maker = _functions(target, make)
+    watch = None if as_json else _tell
     found = growth(
-        function, maker, sizes, repeats=repeats, seconds=seconds, memory=memory, watch=None if as_json else _tell
+        function, maker, sizes, repeats=repeats, seconds=seconds, memory=memory, threads=threads, watch=watch
     )
     if as_json:
         print_json(_document(found, asked))

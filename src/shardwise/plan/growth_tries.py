@@ -57,15 +57,18 @@ class Workers:
     ----------
     memory : int
         Bytes that one may use.
+    threads : int, optional
+        Native threads of one; as many as there are cores unless given.
     """
 
-    def __init__(self, memory: int, engine: Engine | None = None) -> None:
+    def __init__(self, memory: int, threads: int | None = None, engine: Engine | None = None) -> None:
         self._memory = memory
+        self._threads = threads or usable_cores()
         self._engine = engine or LocalEngine(1)
         self._up: int | None = None  # a slot whose worker has done nothing yet
         self._attempt = 0
         self._loans = Loans("network")
-        self._engine.open(Want(1, usable_cores(), memory))
+        self._engine.open(Want(1, self._threads, memory))
 
     def close(self) -> None:
         """End the worker."""
@@ -87,7 +90,7 @@ class Workers:
         ref = self._engine.put(dump_program(program, self._loans))
         slot, self._attempt = self._fresh(), self._attempt + 1
         spec = TaskSpec(
-            EPHEMERAL, "growth", 0, self._attempt, ref, size, size + 1, "", threads=usable_cores(), memory=self._memory
+            EPHEMERAL, "growth", 0, self._attempt, ref, size, size + 1, "", threads=self._threads, memory=self._memory
         )
         self._engine.send(slot, records.to_json(spec).encode(), self._memory)
         outcome = self._outcome(slot)
