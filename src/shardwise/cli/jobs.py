@@ -31,7 +31,18 @@ def print_plan(job: Job, options: RunOptions) -> None:
 
 
 def run_job(job: Job, options: RunOptions) -> Result:
-    """Run a job with the options of the command line."""
+    """Run a job with the options of the command line; with ``--check``, look at its functions before.
+
+    Raises
+    ------
+    Unrepeatable
+        One of them is not deterministic.
+    """
+    if options.check:
+        report = job.check_functions(**options.for_plan())
+        report.enforce()
+        if not options.quiet:
+            tell(report.summary)
     return job.run(**options.for_run())
 
 
