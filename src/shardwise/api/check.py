@@ -20,7 +20,7 @@ from shardwise.compute.aggregates.base import Builtin
 from shardwise.compute.first_difference import Difference, difference
 from shardwise.compute.machine import usable_cores
 from shardwise.compute.operations import functions
-from shardwise.compute.programs.witness import WitnessProgram
+from shardwise.compute.programs.witness import PIECES, WitnessProgram
 from shardwise.plan.work import AggregateTo, CollectTo, Work, WriteTo
 
 SHARE = 0.03
@@ -138,6 +138,7 @@ class _Findings:
     work: Work
     own: tuple[str, ...]
     found: dict[tuple[How, str], Finding] = field(default_factory=dict)
+    tasks: dict[tuple[How, str], int] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     def all(self) -> tuple[Finding, ...]:
@@ -166,7 +167,8 @@ class _Findings:
                 self._add("merge", task, key, self._apart(key, _part(key, "right"), other, other))
 
     def _compare_halves(self, task: int, key: Key, seen: Seen) -> None:
-        apart = self._apart(key, _part(key, "cut"), seen, seen)
+        pieces = (two for two in (_part(key, name) for name in PIECES) if two in seen.outputs)
+        apart = next(filter(None, (self._apart(key, two, seen, seen) for two in pieces)), None)
         if apart is not None and _part(key, "drew") in seen.outputs:
             self.notes[f"{self._name(key)} draws from ctx.rng by batch: it was not compared on halves"] = None
             return
@@ -198,8 +200,9 @@ class _Findings:
         self.found.setdefault(("process", name), Finding("process", name, self._task(task), "", None, None, said))
 
     def _add(self, how: How, task: int, key: Key, apart: Difference | None, raised: str = "") -> None:
-        if (how, key.step) in self.found or (apart is None and not raised):
+        if not (apart or raised) or self.tasks.get((how, key.step), task + 1) <= task:  # the first in order of position
             return
+        self.tasks[how, key.step] = task
         known = key.fragment >= 0  # else it is about rows in quarantine
         file = self.work.pipeline.source.fragments[key.fragment].name if known else "quarantine"
         batch = key.batch if known else None

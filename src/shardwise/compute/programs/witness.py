@@ -7,8 +7,9 @@ Outputs are named ``STEP.FRAGMENT.BATCH.PART.FORMAT``: a step is the place of a 
 part     what it is
 ======== =====================================================================================================
 out      what the function returned for the batch; of an aggregate: its state, and what ``finish`` makes of it
-whole    the same for the cut: called on the whole batch, beside ``cut``
+whole    the same for the cut: called on the whole batch, beside ``cut`` and ``third``
 cut      the halves' results, one below the other; of an aggregate: halves stepped, merged and finished
+third    the same, cut behind a third: where the data repeats itself, halves may agree by chance
 left     of an aggregate: ``finish(merge(merge(a, b), c))`` of three parts
 right    of an aggregate: ``finish(merge(a, merge(b, c)))``
 raised   the function raised on a half alone: what
@@ -39,6 +40,9 @@ from shardwise.errors import ShardwiseError
 
 if TYPE_CHECKING:
     from shardwise.compute.custom import Aggregate
+
+PIECES = {"cut": 2, "third": 3}
+"""A batch is cut behind such a part of its rows."""
 
 HALVES = "halves"
 """Stage of tasks that are also called on in halves."""
@@ -132,17 +136,21 @@ class _Halves:
             whole = self._call(self.batch.data, context)
         except Exception:
             return
-        middle = len(self.batch.data) // 2
-        halves = self._context()  # the second half goes on drawing where the first one stopped
+        rows = len(self.batch.data)
         try:
-            joined = _joined([self._call(part, halves) for part in _cut(self.batch.data, [middle])])
+            joined = {part: self._joined(rows // pieces) for part, pieces in PIECES.items() if rows >= pieces}
         except Exception as error:
             _give_raised(self.attempt, self.name, error)
             return
         if context._rng is not None:
             self.attempt.give(f"{self.name}.drew.text", b"")
         _give(self.attempt, f"{self.name}.whole", whole)
-        _give(self.attempt, f"{self.name}.cut", joined)
+        for part, result in joined.items():
+            _give(self.attempt, f"{self.name}.{part}", result)
+
+    def _joined(self, place: int) -> Any:
+        context = self._context()  # the second piece goes on drawing where the first one stopped
+        return _joined([self._call(piece, context) for piece in _cut(self.batch.data, [place])])
 
     def _context(self) -> Context:
         source = self.pipeline.source.fragments[self.batch.fragment].name
@@ -189,9 +197,11 @@ def _give_joined(attempt: Attempt, aggregate: Aggregate[Any], data: Any, name: s
     def state(rows: Any) -> Any:
         return aggregate.step(aggregate.zero(), rows)
 
-    one, two = (state(part) for part in _cut(data, [len(data) // 2]))
     _give(attempt, f"{name}.whole", [aggregate.finish(state(data))])
-    _give(attempt, f"{name}.cut", [aggregate.finish(aggregate.merge(one, two))])
+    for part, pieces in PIECES.items():
+        if len(data) >= pieces:
+            one, two = (state(rows) for rows in _cut(data, [len(data) // pieces]))
+            _give(attempt, f"{name}.{part}", [aggregate.finish(aggregate.merge(one, two))])
     if len(data) < 3:
         return
     a, b, c = (state(part) for part in _cut(data, [len(data) // 3, 2 * len(data) // 3]))
