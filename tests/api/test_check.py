@@ -1,5 +1,5 @@
-"""``check``: functions that are not deterministic, or depend on the cut, are caught with the first difference; clean ones
-are not accused."""
+"""``check``: functions that are not deterministic, or depend on the cut, are caught, with the first difference; clean
+ones are not accused."""
 
 from __future__ import annotations
 
