@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -127,7 +128,7 @@ class RunLedger:
         """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""
         typed = TYPED.get()
         if self.kept_at and typed is not None:
-            self.note("command", plain(typed))
+            self.note("command", {**plain(typed), "hash_seed": os.environ.get("PYTHONHASHSEED", "0")})  # of workers
 
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""

@@ -49,9 +49,7 @@ def replay_task(view: RunView, task: str, target: str | None, anyway: bool, debu
     click.exceptions.Exit
         With status 1: it raises, or comes out different.
     """
-    from shardwise.api.replay_task import threads_of
-
-    _be_like_a_worker(threads_of(view))
+    _be_like_a_worker(view)
     from shardwise.cli.replay import job_of_run
 
     made = job_of_run(view, target)
@@ -90,10 +88,11 @@ def _tell_failure(view: RunView, task: str, error: BaseException) -> None:
             tell(f"  in the run it failed: {failure}")
 
 
-def _be_like_a_worker(threads: int) -> None:
+def _be_like_a_worker(view: RunView) -> None:
     """Begin this process anew with the environment of a worker: the order of sets of strings and the threads of native
     libraries are settled when an interpreter starts. Nothing is done where this is not the process of a command."""
     from shardwise.api.command import TYPED
+    from shardwise.api.replay_task import threads_of
     from shardwise.compute.worker import restore_environment
     from shardwise.engines.children import environment
 
@@ -103,8 +102,8 @@ def _be_like_a_worker(threads: int) -> None:
     typed = TYPED.get()
     if typed is None or list(typed.arguments) != sys.argv[1:]:
         return
+    seeds = [line.data.get("hash_seed") for line in view.events() if line.kind == "command"]
+    command = [sys.executable, "-P", "-m", "shardwise.cli.main", *typed.arguments]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(
-        sys.executable, [sys.executable, "-P", "-m", "shardwise.cli.main", *typed.arguments], environment(threads)
-    )
+    os.execve(sys.executable, command, environment(threads_of(view), seeds[-1] if seeds else None))
