@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -94,8 +95,12 @@ def test_a_written_answer_is_not_published_and_can_be_had_without(data: sw.Datas
 
 
 def test_states_of_aggregates_that_differ_are_refused(data: sw.Dataset) -> None:
-    with pytest.raises(Unrepeatable, match=r"task partial-\d+-\d+.*column 's'"):
+    with pytest.raises(Unrepeatable, match=r"task partial-2-3\): row 0, column 's'") as caught:
         data.map(restless).aggregate(s=sw.sum("y")).run(engine="inline", redundancy=2, **RUN)
+    first = caught.value.message.splitlines()[0]
+    assert re.search(
+        r"restless .*task partial-2-3, .*a\.parquet, batch 2\): row 7, column 'y': 0\.\d+, then 0\.", first
+    )
 
 
 def test_a_restless_merge_of_an_aggregate_is_refused(data: sw.Dataset) -> None:

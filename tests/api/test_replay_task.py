@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -228,6 +229,21 @@ def test_quarantine_comes_out_the_same(place: Path) -> None:
     job.run(engine="inline", on_error="quarantine", **RUN)
     again = job.replay_task("collect-2-3", on_error="quarantine")
     assert [output.name for output in again.outputs] == ["rows.arrow", "quarantine.arrow"]
+    assert again.same, str(again)
+
+
+@pytest.mark.parametrize("deadly", [{27.0}, {22.0, 27.0}, set(range(20, 30))])
+def test_rows_that_ended_workers_are_left_out_again(deadly: set[float], place: Path) -> None:
+    def dies(table: pa.Table) -> pa.Table:
+        if deadly & {*table["x"].to_pylist()} and (len(deadly) < 10 or len(table) > 5):
+            os._exit(3)
+        return table
+
+    job = data(place).filter("x > 20").map(dies).collect()
+    result = job.run(engine="local:1", on_error="quarantine", **RUN)
+    assert result.run.quarantined
+    again = job.replay_task("collect-2-3", on_error="quarantine")
+    assert "quarantine.arrow" in [output.name for output in again.outputs]
     assert again.same, str(again)
 
 

@@ -73,6 +73,19 @@ def check_sample(work: Work, options: Options) -> CheckReport:
     return check(work, options, reach(work, options.share, RunLedger(EphemeralLedger(), "")))
 
 
+def first_in(work: Work, ordinals: range, timeout: float | None) -> Finding | None:
+    """Where in the source two processes first differ, in these ordinals (the first ``MOST`` of them)."""
+    own = own_aggregates(work)
+    program = WitnessProgram(work.pipeline, tuple(aggregate for _, aggregate in own), MOST)
+    found = _Findings(work, tuple(name for name, _ in own))
+    with witnesses(program, SEEDS[:2], max(1, usable_cores() // 2)) as (first, other):
+        sample = {task: first.see(task, timeout) for task in ordinals[:MOST]}
+        for task in reversed(sample):
+            found.compare(task, sample[task], other.see(task, timeout))
+    in_order = sorted(found.found, key=lambda key: found.tasks.get(key, 0))
+    return next((found.found[key] for key in in_order if key[0] == "process"), None)
+
+
 def own_aggregates(work: Work) -> list[tuple[str, Any]]:
     """The person's own aggregates of a job, with their names; by group where it groups."""
     if not isinstance(work.target, AggregateTo):

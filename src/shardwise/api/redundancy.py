@@ -7,19 +7,20 @@ compared, so that it costs the time of a second run and the space of a few attem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from shardwise.api.check import SEEDS, own_aggregates
+from shardwise.api.check import SEEDS, first_in, own_aggregates
 from shardwise.api.check_report import FIX, Finding
 from shardwise.api.comparing import Comparison, compared
 from shardwise.api.lender import Lender
 from shardwise.compute.operations import functions
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.registry import parse_engine
-from shardwise.errors import Unrepeatable
+from shardwise.errors import ShardwiseError, Unrepeatable
 from shardwise.plan.graphs import source_stage
 from shardwise.run.commits import Commit
 from shardwise.run.graph import Graph, Stage, inner
@@ -52,7 +53,7 @@ def do_again(work: Work, end: int, choice: Choice, options: Options, ledger: Run
     ) as second:
         second.carry_out(graph)
     if again.different:
-        raise Unrepeatable(again.told(), FIX)
+        raise Unrepeatable(again.told(options.timeout_seconds), FIX)
 
 
 def _others(choice: Choice, options: Options) -> tuple[Any, Choice]:
@@ -163,20 +164,29 @@ class _Again:
         """Keep a line about the run."""
         self._ledger.note(kind, data)
 
-    def told(self) -> str:
-        """What came out different, the first ones in full."""
-        first = sorted(self.different, key=lambda pair: (pair[0].first, pair[0].last))
-        more = f"\n... and {len(first) - MOST_TOLD} more" if len(first) > MOST_TOLD else ""
-        return "\n".join(map(str, self._findings(first[:MOST_TOLD]))) + more
+    def told(self, timeout: float | None) -> str:
+        """What came out different, the first ones in full. Where the first one does not say which row of the source it
+        is about, that is looked for by calling the functions again."""
+        pairs = sorted(self.different, key=lambda pair: (pair[0].first, pair[0].last))
+        findings = [self._finding(*pair) for pair in pairs[:MOST_TOLD]]
+        if findings[0].batch is None:
+            findings[:1] = [*self._located(pairs[0][0], timeout), findings[0]]
+        more = f"\n... and {len(pairs) - MOST_TOLD} more" if len(pairs) > MOST_TOLD else ""
+        return "\n".join(map(str, findings)) + more
 
-    def _findings(self, pairs: Iterable[tuple[Commit, Comparison]]) -> Iterable[Finding]:
+    def _located(self, commit: Commit, timeout: float | None) -> list[Finding]:
+        with contextlib.suppress(ShardwiseError):  # on a cluster, this host may not even read the data
+            found = first_in(self._work, range(commit.first, commit.last), timeout)
+            return [replace(found, task=task_name(commit))] if found is not None else []
+        return []
+
+    def _finding(self, commit: Commit, comparison: Comparison) -> Finding:
         names = [function.name for function in functions(self._work.pipeline.operations)]
         names += [name for name, _ in own_aggregates(self._work)]
-        for commit, comparison in pairs:
-            place = comparison.place
-            name = ", ".join(names) or "the job"
-            file, batch = (place.file, place.batch) if place is not None else ("", None)
-            yield Finding("attempt", name, task_name(commit), file, batch, comparison.in_batch, comparison.why)
+        place = comparison.place
+        name = ", ".join(names) or "the job"
+        file, batch = (place.file, place.batch) if place is not None else ("", None)
+        return Finding("attempt", name, task_name(commit), file, batch, comparison.in_batch, comparison.why)
 
 
 def task_name(commit: Commit) -> str:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shardwise.api.comparing import compared
@@ -129,13 +130,14 @@ def _settled(work: Work, view: RunView) -> Work:
     """With the schemas that the run found; without them only ``settle`` can be done."""
     for commit in view.committed("settle"):
         output = commit.outputs[0]
-        data = output.data if output.data is not None else _read(view, output)
-        operations = settled_operations(work.pipeline.operations, bytes(data))
+        operations = settled_operations(work.pipeline.operations, _read(view, output))
         return replace(work, pipeline=replace(work.pipeline, operations=operations))
     return work
 
 
 def _read(view: RunView, output: Output) -> bytes:
+    if output.data is not None:
+        return output.data
     from shardwise.storage import open_store
 
     return bytes(open_store(view.url).get(output.path))
@@ -180,6 +182,10 @@ def _do(
         threads=threads_of(view),
     )
     attempt = ActiveAttempt(spec, None, _say)
+    if work.guarded and task.commit is not None:
+        from shardwise.api.recalled import suspects_in
+
+        attempt.spec = replace(spec, suspects=suspects_in(work, task.commit.outputs, partial(_read, view), attempt))
     try:
         with watching(work, debug, stop_at_entry=task.commit is not None):
             travelled.execute(attempt)

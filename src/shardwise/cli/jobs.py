@@ -43,7 +43,10 @@ def run_job(job: Job, options: RunOptions) -> Result:
         report.enforce()
         if not options.quiet:
             tell(report.summary)
-    return job.run(**options.for_run())
+    result = job.run(**options.for_run())
+    if options.redundancy == 2 and not options.quiet:
+        tell("every task was done twice, by other processes and in another order: the same")
+    return result
 
 
 def show_result(result: Result, options: RunOptions, keys: int = 1) -> None:
