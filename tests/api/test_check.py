@@ -329,7 +329,9 @@ def test_draws_by_row_pass_and_draws_by_batch_are_named_but_not_accused() -> Non
         first = ctx.rng.random(len(table))
         return table.append_column("y", pa.array(first + ctx.rng.random(len(table))))
 
-    assert in_this_process(numbers().map(jitter).collect()) == ()
+    report = checked(jitter)
+    assert report.findings == ()
+    assert report.notes == ()
     report = checked(twice)
     assert report.findings == ()
     assert "draws from ctx.rng by batch" in report.notes[0]
@@ -377,11 +379,12 @@ AGGREGATES = {
 }
 
 
-@pytest.mark.parametrize(("aggregate", "expected"), AGGREGATES.values(), ids=AGGREGATES)
-def test_aggregates_of_ones_own(aggregate: Own, expected: list[str] | None) -> None:
+@pytest.mark.parametrize("kind", AGGREGATES)
+def test_aggregates_of_ones_own(kind: str) -> None:
+    aggregate, expected = AGGREGATES[kind]
     rows = pa.table({"w": WORDS[:5] * 12, "x": [0.0, 1.0, 7.0, 3.0, 4.0, 9.0] * 10})
     job = sw.from_frame(rows, batch_rows=12).aggregate(a=aggregate)
-    findings = job.check_functions().findings if expected == ["process"] else in_this_process(job)
+    findings = job.check_functions().findings if expected == ["process"] or "set" in kind else in_this_process(job)
     if expected is None:  # what rounding does is told, and lawful: the order of merging is fixed
         assert findings
         assert all(finding.lawful for finding in findings)
