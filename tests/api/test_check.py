@@ -364,7 +364,10 @@ AGGREGATES = {
     "merge changes its first": (Own(lambda s, x: s + x, lambda a, b: a.extend(b) or a, len), []),
     "restless step": (Own(lambda s, x: [random.random()], lambda a, b: a + b, sum), ["process"]),
     "restless finish": (Own(lambda s, x: x, lambda a, b: a + b, lambda s: time.time_ns()), ["process"]),
-    "set that is sorted": (Own(lambda s, x: {str(v) for v in x}, lambda a, b: a | b, lambda s: "".join(sorted(s))), []),
+    "set that is sorted": (
+        Own(lambda s, x: [*{str(v) for v in x}], lambda a, b: a + b, lambda s: "".join(sorted({*s}))),
+        [],
+    ),
     "set in its order": (Own(lambda s, x: {str(v) for v in x}, lambda a, b: a | b, "".join), ["process"]),
     "mean of means": (
         Own(lambda s, x: [sum(x) / len(x)], lambda a, b: [(a[0] + b[0]) / 2], lambda s: s[0]),
