@@ -264,6 +264,50 @@ def test_random_row_wise_functions_are_not_accused_on_halves(
     assert in_this_process(data.collect()) == ()
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.integers(-5, 5)),
+            st.one_of(st.none(), st.floats(allow_nan=True)),
+            st.one_of(st.none(), st.sampled_from(WORDS)),
+        ),
+        min_size=2,
+        max_size=12,
+    ),
+    st.lists(st.sampled_from(["pandas", "polars", "arrow", "lists", "columns", "few"]), min_size=1, max_size=3),
+)
+@settings(deadline=None, max_examples=60)
+def test_nulls_in_one_half_only_are_no_reason_to_accuse(rows: list[tuple[Any, ...]], kinds: list[str]) -> None:
+    import polars as pl
+
+    def in_pandas(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(f=frame["f"] * 2, s=frame["s"].str.upper())
+
+    def in_polars(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns((pl.col("i") + 1).alias("i"), pl.col("s").fill_null("none"))
+
+    def in_arrow(table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_valid(table["f"]))
+
+    def in_lists(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "n": len(row["s"] or "")} for row in listed for _ in range(2)]
+
+    def in_columns(table: pa.Table) -> dict[str, Any]:
+        return {name: table[name].to_pylist() for name in table.column_names}
+
+    def few(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["f"] > 1e300]
+
+    functions = {"pandas": in_pandas, "polars": in_polars, "arrow": in_arrow, "lists": in_lists, "columns": in_columns}
+    i, f, s = zip(*rows)
+    data = sw.from_frame(
+        pa.table({"i": pa.array(i, pa.int64()), "f": pa.array(f, pa.float64()), "s": pa.array(s, pa.string())})
+    )
+    for kind in kinds:
+        data = data.map(functions.get(kind, few))
+    assert in_this_process(data.collect()) == ()
+
+
 def in_this_process(job: sw.Job) -> tuple[Any, ...]:
     """What a check finds where both processes are this one."""
     import tempfile

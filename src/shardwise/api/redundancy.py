@@ -83,7 +83,7 @@ def _graph(work: Work, end: int, ledger: RunLedger) -> tuple[Graph, dict[str, Co
 def _add_tree(graph: Graph, work: Work, end: int, ledger: RunLedger, originals: dict[str, Commit]) -> None:
     from shardwise.compute.programs.aggregate import FinishProgram, MergeProgram
 
-    aggregation = work.aggregation()
+    aggregation, known = work.aggregation(), Standing(ledger)
     graph.stage("merge", MergeProgram(aggregation), tree=True)
     graph.stage("finish", FinishProgram(aggregation), tree=True)
     waiting = ledger.committed(inner("finish", 0, end))
@@ -92,17 +92,26 @@ def _add_tree(graph: Graph, work: Work, end: int, ledger: RunLedger, originals: 
         stage = commit.stage.partition("-")[0]
         if stage == "partial" or commit.key in originals:
             continue
-        needs = [found for key in commit.needs for found in find(ledger, key)]
+        needs = [found for found in map(known.get, commit.needs) if found is not None]
         ids = [graph.committed(need.stage.partition("-")[0], with_addresses(need, ledger.url)) for need in needs]
         graph.task(stage, commit.first, commit.last, tuple(ids))
         originals[commit.key] = commit
         waiting += needs
 
 
-def find(ledger: Any, key: str) -> list[Commit]:
-    """The commit that a key names, if it stands."""
-    stage, _, _ = key.rsplit(":", 2)
-    return [commit for commit in ledger.committed(stage) if commit.key == key]
+class Standing:
+    """Commits by their keys; ``ledger`` knows those of a stage."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self._stages: dict[str, dict[str, Commit]] = {}
+
+    def get(self, key: str) -> Commit | None:
+        """The commit that a key names, if it stands."""
+        stage, _, _ = key.rsplit(":", 2)
+        if stage not in self._stages:
+            self._stages[stage] = {commit.key: commit for commit in self._ledger.committed(stage)}
+        return self._stages[stage].get(key)
 
 
 def with_addresses(commit: Commit, root: str) -> Commit:
@@ -161,8 +170,9 @@ class _Again:
         """What a second attempt says has been said."""
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
-        """Keep a line about the run."""
-        self._ledger.note(kind, data)
+        """Keep how second attempts failed, and nothing else: they are no part of what the run was."""
+        if kind == "retry":
+            self._ledger.note(kind, data)
 
     def told(self, timeout: float | None) -> str:
         """What came out different, the first ones in full. Where the first one does not say which row of the source it

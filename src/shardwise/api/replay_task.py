@@ -14,7 +14,7 @@ from shardwise.api.comparing import compared
 from shardwise.api.debugging import watching
 from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
-from shardwise.api.redundancy import find, with_addresses
+from shardwise.api.redundancy import Standing, with_addresses
 from shardwise.api.replayed import Replayed
 from shardwise.api.run_tasks import KnownTask, find_task
 from shardwise.api.runs import remember_access
@@ -205,13 +205,13 @@ def _inputs(view: RunView, task: KnownTask) -> tuple[Output, ...]:
     if task.stage not in ("merge", "finish"):
         return ()
     if task.commit is not None:
-        found = [(key, find(view, key)) for key in task.commit.needs]
-        if missing := [key for key, commits in found if not commits]:
+        known = Standing(view)
+        commits = [found for found in map(known.get, task.commit.needs) if found is not None]
+        if missing := [key for key in task.commit.needs if known.get(key) is None]:
             raise StorageError(
                 f"{task.name} was made from {', '.join(missing[:3])}, which the run has no more",
                 "run the same command again: what is lost is made again",
             )
-        commits = [commit for _, (commit,) in found]
     else:
         commits = [c for c in view.committed("partial") if task.first <= c.first and c.last <= task.last]
     named = (with_addresses(commit, view.url) for commit in commits)
