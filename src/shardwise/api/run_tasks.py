@@ -86,10 +86,15 @@ def find_task(view: RunView, wanted: str, total: int | None = None) -> KnownTask
 
 
 def _failures(view: RunView) -> dict[str, list[str]]:
-    """How attempts failed, by task: told when one was tried again, and when one ended the run."""
+    """How attempts failed, by task: as their spans say; else as was told when one was tried again, or ended the run."""
     found: dict[str, list[str]] = {}
+    spans: dict[str, list[str]] = {}
     for line in view.events():
-        if line.kind == "retry":
+        if line.kind == "attempts":
+            for span in line.data.get("spans", ()):
+                if span.get("how") == "failed":
+                    spans.setdefault(str(span.get("task")), []).append(str(span.get("failure", "")))
+        elif line.kind == "retry":
             found.setdefault(str(line.data.get("task")), []).append(_said(line.data))
         elif line.kind == "failed":
             message = str(line.data.get("message", ""))
@@ -97,7 +102,8 @@ def _failures(view: RunView) -> dict[str, list[str]]:
                 found.setdefault(name, []).append(message.splitlines()[0])
         elif line.kind == "begun":
             found.clear()
-    return found
+            spans.clear()
+    return found | spans
 
 
 def _said(failure: dict[str, Any]) -> str:
