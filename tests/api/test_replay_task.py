@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -114,6 +115,50 @@ def test_a_task_that_comes_out_different_says_where(place: Path) -> None:
     assert (output.difference.row, output.difference.column) == (7, "y")
     assert "first difference" in str(again)
     assert job.replay_task("collect-5-6").same, "in another batch nothing is drawn"
+
+
+FORMATS = ["rows", "array", "columns", "pickle", "parquet", "csv", "ndjson", "ipc", "npy", "state"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_first_difference_is_found_in_every_format(form: str, place: Path) -> None:
+    def drawn(item: int) -> dict[str, Any]:
+        more = {"s": {item}} if form == "pickle" else {}
+        return {"x": item, "y": random.random() if item == 7 else float(item), **more}
+
+    def drawn_array(array: np.ndarray) -> np.ndarray:
+        made = array.copy()
+        made[7] += random.random()
+        return made
+
+    ds = data(place).map(restless)
+    array = sw.from_array(np.arange(20.0)[:, None], batch_rows=10).map(drawn_array)
+    items = sw.from_items(list(range(9))).map_items(drawn)
+    jobs = {
+        "rows": lambda: ds.collect(),
+        "array": lambda: array.collect(),
+        "columns": lambda: items.collect(),
+        "pickle": lambda: items.collect(),
+        "npy": lambda: array.write_npy(str(place / "out")),
+        "state": lambda: ds.aggregate(y=sw.sum("y")),
+    }
+    job = jobs.get(form, lambda: getattr(ds, f"write_{form}")(str(place / "out")))()
+    run_dir = str(place / "run")
+    job.run(
+        engine="inline", run_dir=run_dir, progress="none", shard_size=100 if form in ("columns", "pickle") else None
+    )
+    differing = []
+    for number in range(4):
+        with contextlib.suppress(UsageError):
+            differing += [one for one in job.replay_task(number, run_dir=run_dir).outputs if not one.same]
+    found = differing[0].difference
+    assert found is not None
+    assert found.row == {"state": 0, "parquet": 27, "csv": 27, "ndjson": 27, "ipc": 27, "rows": 27}.get(form, 7)
+    assert found.column == ("c0" if form in ("array", "npy") else "y")
+    assert found.first != found.second
+    assert (
+        differing[0].place is None or differing[0].place.row == (7 if form != "state" else None) or form in FORMATS[2:4]
+    )
 
 
 def test_damage_of_what_was_committed_is_told_from_a_difference(place: Path) -> None:

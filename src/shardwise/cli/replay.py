@@ -34,8 +34,9 @@ def command(
     command that made the run. RUN is an id from `shardwise runs` or a run directory.
 
     With TASK (a name such as partial-0-4, or its number): does it with the same inputs, and says whether its outputs
-    have the digests that were committed, else (exit status 1) where they first differ. --pdb stops where a function raises; or, where
-    the task was committed, so that it did not raise, in the first line of the function that is entered first.
+    have the digests that were committed, else (exit status 1) where they first differ. --pdb stops where a function
+    raises; or, where the task was committed, so that it did not raise, in the first line of the function that is
+    entered first.
 
     Without TASK: a row that is in quarantine, with the code as it is now.
     """
