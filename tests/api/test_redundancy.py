@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sys
@@ -130,6 +131,17 @@ def test_rows_in_quarantine_count(data: sw.Dataset) -> None:
 
     with pytest.raises(Unrepeatable):
         data.map(moody).collect().run(engine="local:1", redundancy=2, on_error="quarantine", **RUN)
+
+
+def test_rows_that_end_workers_are_the_same_rows_the_second_time(data: sw.Dataset) -> None:
+    def dies(table: pa.Table) -> pa.Table:
+        if 27.0 in table["x"].to_pylist():
+            os._exit(3)
+        return table
+
+    result = data.map(dies).collect().run(engine="local:1", redundancy=2, on_error="quarantine", **RUN)
+    assert result.run.quarantined == 2
+    assert len(result) == 78
 
 
 def test_it_is_two_or_nothing(data: sw.Dataset) -> None:

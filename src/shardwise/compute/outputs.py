@@ -36,7 +36,7 @@ def decoded(name: str, data: bytes | memoryview, aggregation: Any = None, attemp
     if name == QUARANTINE:
         from shardwise.compute.bad_rows import from_ipc
 
-        return from_ipc([data])
+        return from_ipc([data]).drop_columns(["message", "traceback"])  # which may name processes and addresses
     if name in (collect.ROWS, collect.ARRAY) or name.startswith("items."):
         return collect.decode(name, data)
     return _file(name, bytes(data))
