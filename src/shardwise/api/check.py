@@ -1,8 +1,8 @@
 """``--check``: a job's functions called on a sample of its data by several processes, and on halves of batches.
 
 A first process, with the hash seed that workers have, sees the sample in one order. Others, each with another seed, see
-their parts of it in the opposite order, and call the functions on halves before they call them on the whole. What a
-function makes of the whole must be the same, to the last bit.
+their parts of it in the opposite order; one of them calls the functions on pieces of a batch before it calls them on
+the whole. What a function makes of the whole must be the same, to the last bit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCHES = 2
 """Of a file that can only be read from its start, so many batches are looked at."""
 
 HALVED = 2
-"""So many tasks of each other process are also called on in halves."""
+"""So many tasks are also called on in halves, by the second process."""
 
 SEEDS = ("0", "1", "2", "3")
 """Hash seeds: the first is that of workers. Two seeds put the two strings of a set in the same order half the time."""
@@ -57,9 +57,10 @@ def check(work: Work, options: Options, end: int) -> CheckReport:
         sample = _first_sight(first, end, timeout)
         for number, other in enumerate(others):
             for place, task in enumerate(_share_of(list(sample), number, len(others))):
-                found.compare(task, sample[task], other.see(task, timeout, halves=place < HALVED))
-                if len(sample) == 1:  # now that it has been called before
-                    found.compare(task, sample[task], other.see(task, timeout))
+                halves = number == 0 and place < HALVED
+                found.compare(task, sample[task], other.see(task, timeout, halves))
+            if len(sample) == 1:  # now that it has been called before
+                found.compare(task, sample[task], other.see(task, timeout))
     seconds = round(time.monotonic() - started, 3)
     return CheckReport(found.all(), names, len(sample), end, len(seeds), seconds, tuple(found.notes))
 
@@ -139,9 +140,8 @@ def _first_sight(first: Witness, end: int, timeout: float | None) -> dict[int, S
 
 
 def _share_of(tasks: list[int], number: int, parts: int) -> list[int]:
-    """What one of the other processes sees: every n-th task, the last ones first, and the first task of all."""
-    mine = tasks[number::parts][::-1]
-    return mine if tasks[0] in mine else [*mine, tasks[0]]
+    """What one of the other processes sees: every n-th task, the last ones first; or else the first one."""
+    return tasks[number::parts][::-1] or tasks[:1]
 
 
 @dataclass(slots=True)
@@ -165,13 +165,13 @@ class _Findings:
             self._failed(task, first, other)
             return
         differing: set[tuple[int, int]] = set()  # batches: what later steps make of them says nothing
-        for key in sorted(first.outputs, key=lambda key: key.order):
+        for key in sorted(first.outputs, key=lambda key: key.order):  # of the first process all are ``out``
             if (key.fragment, key.batch) not in differing and (apart := self._apart(key, key, first, other)):
                 differing.add((key.fragment, key.batch))
                 self._add("process", task, key, apart)
         for key in other.outputs:
-            if key.part == "whole":
-                self._compare_halves(task, key, other)
+            if key.part == "cut":
+                self._compare_pieces(task, key, other)
             elif key.part == "raised":
                 self._add(
                     "step" if key.step.startswith("a") else "cut", task, key, None, f"one raised {other.data(key)}"
@@ -179,9 +179,9 @@ class _Findings:
             elif key.part == "left":
                 self._add("merge", task, key, self._apart(key, _part(key, "right"), other, other))
 
-    def _compare_halves(self, task: int, key: Key, seen: Seen) -> None:
+    def _compare_pieces(self, task: int, key: Key, seen: Seen) -> None:
         pieces = (two for two in (_part(key, name) for name in PIECES) if two in seen.outputs)
-        apart = next(filter(None, (self._apart(key, two, seen, seen) for two in pieces)), None)
+        apart = next(filter(None, (self._apart(_part(key, "out"), two, seen, seen) for two in pieces)), None)
         if apart is not None and _part(key, "drew") in seen.outputs:
             self.notes[f"{self._name(key)} draws from ctx.rng by batch: it was not compared on halves"] = None
             return

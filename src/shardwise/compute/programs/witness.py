@@ -7,7 +7,6 @@ Outputs are named ``STEP.FRAGMENT.BATCH.PART.FORMAT``: a step is the place of a 
 part     what it is
 ======== =====================================================================================================
 out      what the function returned for the batch; of an aggregate: its state, and what ``finish`` makes of it
-whole    the same for the cut: called on the whole batch, beside ``cut`` and ``third``
 cut      the halves' results, one below the other; of an aggregate: halves stepped, merged and finished
 third    the same, cut behind a third: where the data repeats itself, halves may agree by chance
 left     of an aggregate: ``finish(merge(merge(a, b), c))`` of three parts
@@ -121,7 +120,7 @@ class WitnessProgram:
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """A function called on a batch as a whole, and on its halves."""
+    """A function called on pieces of a batch, before it is called on the whole."""
 
     pipeline: Pipeline
     op: Map
@@ -130,27 +129,23 @@ class _Halves:
     name: str
 
     def give(self) -> None:
-        """Record both results, or what a half raised. What the whole raises is for the call that counts."""
-        context = self._context()
-        try:
-            whole = self._call(self.batch.data, context)
-        except Exception:
-            return
+        """Record what it makes of them, or what it raised."""
         rows = len(self.batch.data)
         try:
-            joined = {part: self._joined(rows // pieces) for part, pieces in PIECES.items() if rows >= pieces}
+            made = {part: self._joined(rows // pieces) for part, pieces in PIECES.items() if rows >= pieces}
         except Exception as error:
             _give_raised(self.attempt, self.name, error)
             return
-        if context._rng is not None:
+        for part, (joined, _) in made.items():
+            _give(self.attempt, f"{self.name}.{part}", joined)
+        if any(drew for _, drew in made.values()):
             self.attempt.give(f"{self.name}.drew.text", b"")
-        _give(self.attempt, f"{self.name}.whole", whole)
-        for part, result in joined.items():
-            _give(self.attempt, f"{self.name}.{part}", result)
 
-    def _joined(self, place: int) -> Any:
+    def _joined(self, place: int) -> tuple[Any, bool]:
+        """The results of two pieces, one below the other, and whether random numbers were drawn for them."""
         context = self._context()  # the second piece goes on drawing where the first one stopped
-        return _joined([self._call(piece, context) for piece in _cut(self.batch.data, [place])])
+        joined = _joined([self._call(piece, context) for piece in _cut(self.batch.data, [place])])
+        return joined, context._rng is not None
 
     def _context(self) -> Context:
         source = self.pipeline.source.fragments[self.batch.fragment].name
@@ -197,7 +192,6 @@ def _give_joined(attempt: Attempt, aggregate: Aggregate[Any], data: Any, name: s
     def state(rows: Any) -> Any:
         return aggregate.step(aggregate.zero(), rows)
 
-    _give(attempt, f"{name}.whole", [aggregate.finish(state(data))])
     for part, pieces in PIECES.items():
         if len(data) >= pieces:
             one, two = (state(rows) for rows in _cut(data, [len(data) // pieces]))
