@@ -138,6 +138,8 @@ def test_changed_data_are_refused_too(shardwise: Run, place: Path) -> None:
 
 def test_a_task_that_failed_shows_its_traceback(shardwise: Run, place: Path) -> None:
     assert shardwise("run", "jobs.py:other", *LOCAL, "--retries", "1")[0] == 1
+    _, shown, _ = shardwise("show", run_id(place))
+    assert re.search(rf"to see it fail +shardwise replay {run_id(place)} collect-1-2 --pdb\n", shown)
     status, out, err = shardwise("replay", run_id(place), "collect-1-2")
     assert (status, out) == (1, "")
     assert "jobs.py" in err
