@@ -62,15 +62,18 @@ class Session:
 
     def measure(self, sample: Sample) -> Measured:
         """Carry out a sample."""
-        processors = self._engine.processor_seconds()
+        before = self._engine.wanted_seconds()
         began, ended = self._bench.run(self._engine, self._workers, sample)
-        after = self._engine.processor_seconds()
+        after = self._engine.wanted_seconds()
         reads = self._reads
         self.footprint = Footprint(max(t.peak for t in reads), sum(t.size for t in reads))
         self.busy_seconds = sum(_seconds(reads))
-        used = None if processors is None or after is None else after - processors
+        busy = None
+        if before is not None and after is not None:
+            threads = self._workers if self._engine.is_inline else 1
+            busy = max(0.0, after - before) / (threads * sum(_seconds(self._engine.tries)))
         start = self._engine.start + max(0.0, self._first - _middle(_seconds(reads)))
-        return _measured(self._engine.tries, reads, self._workers, start, (began, ended), used)
+        return _measured(self._engine.tries, reads, self._workers, start, (began, ended), busy)
 
     @property
     def _reads(self) -> list[Try]:
@@ -78,7 +81,7 @@ class Session:
 
 
 def _measured(
-    tries: Sequence[Try], reads: Sequence[Try], workers: int, start: float, run: tuple[float, float], used: float | None
+    tries: Sequence[Try], reads: Sequence[Try], workers: int, start: float, run: tuple[float, float], busy: float | None
 ) -> Measured:
     began, ended = run
     first, last = min(t.sent for t in reads), max(t.ended for t in reads)
@@ -95,7 +98,7 @@ def _measured(
         finished - merged,
         ended - finished,
         len(reads),
-        None if used is None else used / (workers * (last - first)),
+        busy,
     )
 
 
@@ -155,7 +158,7 @@ class Bench:
         job = self._writing_to(f"{self._place}/{name}/output")
         options = replace(
             self._options,
-            engine=engine,  # type: ignore[arg-type]
+            engine=engine,
             workers=workers,
             first=sample.share,
             shard_size=max(1, round(self.weight(sample) / sample.tasks)),

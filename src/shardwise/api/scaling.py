@@ -159,7 +159,7 @@ def scale(
     with bench(job, given) as one:
         places = tuple(engines) or (_usual(one.work),)
         sample = sample_of(one.work, counts, None if given.first is None else given.share)
-        found = []
+        found: list[EngineScaling] = []
         for place in places:
             made = _Engine(one, place, counts, repeats, told)
             sample = made.measure(sample, may_grow=given.first is None and not found)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from shardwise.compute.processor import wanted_seconds
 from shardwise.engines.protocol import Engine, EngineEvent, Finished, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import EngineError, UsageError
@@ -76,20 +77,14 @@ class TimedEngine:
         """Whether there is one slot, in this process, and a worker is a thread."""
         return self.reach == "process"
 
-    def processor_seconds(self) -> float | None:
-        """Seconds that processors have worked for its workers so far; None where they are on other hosts."""
+    def wanted_seconds(self) -> float | None:
+        """Seconds that its workers have wanted a processor so far; None where they are on other hosts."""
         if self.is_inline:
-            return time.process_time()
+            return wanted_seconds()
         here = socket.gethostname()
         if self.reach != "host" or any(up.host != here for up in self._slots.values()):
             return None
-        import psutil
-
-        total = 0.0
-        for up in self._slots.values():
-            with contextlib.suppress(psutil.Error):
-                total += sum(psutil.Process(up.pid).cpu_times()[:4])
-        return total
+        return sum(wanted_seconds(up.pid) for up in self._slots.values())
 
     # --- as an engine ------------------------------------------------------------------------------------------------
 

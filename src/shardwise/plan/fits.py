@@ -20,7 +20,7 @@ import numpy as np
 
 from shardwise.errors import UsageError
 from shardwise.plan.bounded import least_squares
-from shardwise.plan.time_law import LEVEL, Estimate, Floats, TimeLaw, halves, peaks
+from shardwise.plan.time_law import LEVEL, Estimate, Floats, TimeLaw, basis, halves, peaks, seconds_of
 
 SUPER_LINEAR = 1.05
 """An efficiency above this is more than the noise of a clock."""
@@ -45,7 +45,8 @@ class Fit:
     error : float
         Root mean square of the relative errors at the measured points.
     draws : ndarray, shape (draws, 3)
-        Parts (parallel, serial, pairs) as likely as the measurements make them; empty: nothing to tell it from.
+        Parts (parallel, serial, pairs) as likely as the measurements make them, and not within bounds; empty: nothing
+        to tell it from.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Fit:
 
     def seconds(self, workers: int) -> Estimate:
         """Time of so many workers."""
-        return estimate(self.law.seconds(workers), lambda p: p @ _basis(np.array([workers]))[0], self.draws)
+        return estimate(self.law.seconds(workers), lambda p: seconds_of(p, workers), self.draws)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -70,7 +71,8 @@ class Fit:
         }
         if self.coherency is not None:
             document["coherency"] = self.coherency.to_json()
-        return document | {"peak": self.peak.to_json(), "half": self.half.to_json(), "error": self.error}
+            document["peak"] = self.peak.to_json()
+        return document | {"half": self.half.to_json(), "error": self.error}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +156,10 @@ def _checked(workers: Sequence[int], seconds: Sequence[float]) -> tuple[Floats, 
 # --- the problem -----------------------------------------------------------------------------------------------------
 
 
-def _basis(counts: Floats) -> Floats:
-    return np.column_stack([1 / counts, np.ones(len(counts)), counts - 1.0])
-
-
 def _fit(name: str, counts: Floats, times: Floats, unknowns: int) -> Fit | None:
     """Least squares on relative errors; None where no time of one worker comes of it."""
     typical = _typical(counts, times)
-    rows, wanted = _basis(counts)[:, :unknowns] / typical[:, None], times / typical
+    rows, wanted = basis(counts)[:, :unknowns] / typical[:, None], times / typical
     parts, draws = least_squares(rows, wanted)
     law = TimeLaw(*(float(part) for part in parts))
     if law.one <= 0:
@@ -183,12 +181,12 @@ def _described(name: str, law: TimeLaw, draws: Floats, error: float) -> Fit:
     def one(parts: Floats) -> Floats:
         return parts[:, 0] + parts[:, 1]
 
-    coherency = told(law.coherency, lambda p: p[:, 2] / one(p)) if name == "usl" else None
+    coherency = told(law.coherency, lambda p: np.maximum(0, p[:, 2] / one(p))) if name == "usl" else None
     return Fit(
         name,
         law,
         told(law.one, one),
-        told(law.contention, lambda p: p[:, 1] / one(p)),
+        told(law.contention, lambda p: np.clip(p[:, 1] / one(p), 0, 1)),
         coherency,
         told(_or_never(law.peak), lambda p: np.maximum(1, np.round(peaks(p)))),
         told(_or_never(law.half), lambda p: np.floor(halves(p)) + 1),

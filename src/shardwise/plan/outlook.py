@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from shardwise.plan.fits import Fit, estimate
-from shardwise.plan.time_law import Estimate, Floats, TimeLaw, halves, peaks
+from shardwise.plan.time_law import Estimate, Floats, TimeLaw, halves, peaks, seconds_of
 
 MOST_NODES = 16
 """Machines like this one that are looked at: 2, 4, 8 and so many."""
@@ -77,10 +77,10 @@ class Outlook:
         """
         least = 0.0 if network is None or self.size is None else self.size / network
         busy = min(workers, self.most)
-        basis = np.array([1 / busy, 1.0, busy - 1.0]) * self.scale / speed
 
         def of(parts: Floats) -> Floats:
-            return np.asarray(self._fixed / speed + np.maximum(least, parts @ basis))
+            work = seconds_of(parts, busy) * self.scale / speed
+            return np.asarray(self._fixed / speed + np.maximum(least, work))
 
         law = self.fit.law
         value = float(of(np.array([[law.parallel, law.serial, law.pairs]]))[0])

@@ -28,7 +28,7 @@ class Measured:
     tasks : int
         That read data.
     busy : float or None
-        Processor time of all workers, as a share of (workers x seconds of their work); None: nobody knows.
+        Share of the time of their tasks in which workers ran on a core, or waited for one; None: nobody knows.
     """
 
     workers: int

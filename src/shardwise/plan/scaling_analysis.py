@@ -11,8 +11,11 @@ from shardwise.plan.outlook import Outlook, up_or_out, ways
 from shardwise.plan.scaling import Circumstances, EngineScaling, Footprint, Measured, Row
 from shardwise.sizes import format_duration
 
+WIDE = 0.3
+"""A serial fraction whose interval is wider is hardly known."""
+
 WAITS = 0.5
-"""Workers whose processors are busy for less than this share of their time mostly wait."""
+"""Workers that want a core for less than this share of their time mostly wait for something else."""
 
 SHORT_SECONDS = 0.1
 """Shorter times are those of clocks and threads."""
@@ -52,7 +55,7 @@ def analysed(
         outlook,
         () if outlook is None else tuple(ways(outlook, about.far)),
         "" if outlook is None else up_or_out(outlook),
-        (*_remarks(rows, about), *fits.remarks),
+        (*_remarks(rows, about), *fits.remarks, *_unsure(fits)),
         footprint,
     )
 
@@ -121,7 +124,7 @@ def _rows(measured: Sequence[Measured], fits: Fits, over: set[int]) -> tuple[Row
 
 def _row(group: Sequence[Measured], fits: Fits, alone: float | None, over: bool) -> Row:
     def middle(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in group)
+        return float(statistics.median(getattr(one, name) for one in group))
 
     workers, seconds = group[0].workers, [one.seconds for one in group]
     speed_up = None if alone is None else alone / middle("seconds")
@@ -159,8 +162,8 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
         )
     if rows[0].busy is not None and rows[0].busy < WAITS:
         said.append(
-            f"workers wait: their processors are busy for {rows[0].busy:.0%} of the time, so more workers than cores "
-            "can help in this machine"
+            f"workers wait: they want a core for {rows[0].busy:.0%} of the time, so more workers than cores can help "
+            "in this machine"
         )
     if about.load > about.cores and not about.far:
         said.append(f"this machine was busy before it began (load {about.load:.1f}, {cores}): times tell of that, too")
@@ -169,3 +172,13 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
             f"the sample is short ({format_duration(min(row.work for row in rows))} at best): take more, with --first"
         )
     return said
+
+
+def _unsure(fits: Fits) -> list[str]:
+    serial = None if fits.amdahl is None else fits.amdahl.contention
+    if serial is None or serial.low is None or serial.high is None or serial.high - serial.low <= WIDE:
+        return []
+    return [
+        f"the serial fraction is hardly known ({serial.low:.0%} to {serial.high:.0%}): measure more often (--repeats), "
+        "on a quieter machine, or more data (--first)"
+    ]

@@ -74,11 +74,10 @@ class TimeLaw:
     @property
     def peak(self) -> int | None:
         """The number of workers that is fastest; None: each further one helps."""
-        if self.parallel == 0:
-            return 1
-        if self.pairs == 0:
+        found = float(peaks(np.array([[self.parallel, self.serial, self.pairs]]))[0])
+        if not math.isfinite(found):
             return None
-        below = max(1, math.floor(math.sqrt(self.parallel / self.pairs)))
+        below = max(1, math.floor(found))
         return min((below, below + 1), key=lambda n: (self.seconds(n), n))
 
     @property
@@ -88,22 +87,35 @@ class TimeLaw:
         return math.floor(found) + 1 if math.isfinite(found) else None
 
 
+def seconds_of(parts: Floats, workers: int) -> Floats:
+    """Seconds of so many workers, for rows of (parallel, serial, pairs), which may be out of bounds: nothing is faster
+    than N lone workers side by side."""
+    return np.maximum(parts @ basis(workers), parts[:, :2].sum(axis=1) / workers)
+
+
+def basis(workers: float | Floats) -> Floats:
+    """What parallel, serial and pairs are multiplied by."""
+    counts = np.asarray(workers, dtype=np.float64)
+    return np.stack([1 / counts, np.ones_like(counts), counts - 1], axis=-1)
+
+
 def peaks(parts: Floats) -> Floats:
     """Where ``parallel / N + pairs * N`` is least; infinite without pairs."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.sqrt(parts[:, 0] / parts[:, 2])
-    return np.where(parts[:, 0] == 0, 1.0, found)
+    parallel, _, pairs = np.maximum(parts, 0).T
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.sqrt(parallel / pairs)
+    return np.where(parallel == 0, 1.0, found)
 
 
 def halves(parts: Floats) -> Floats:
     """Where N workers take as much time together as two lone ones: the positive root of
     ``pairs N^2 + (serial - pairs) N = parallel + 2 serial``; infinite where there is none. A hair more than that, so
     that a whole root is not rounded down."""
-    parallel, serial, pairs = parts.T
+    parallel, serial, pairs = np.maximum(parts, 0).T
     enough = parallel + 2 * serial
     # The form of the root that loses no digits, and is right without pairs, too.
     slope = serial - pairs
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.asarray((1 + 1e-9) * 2 * enough / (slope + np.sqrt(slope**2 + 4 * pairs * enough)))
 
 

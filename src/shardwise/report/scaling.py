@@ -31,7 +31,7 @@ def measured_table(rows: Sequence[Row], style: Style = PLAIN) -> str:
         "USL": [_times(row.usl) for row in rows],
         "efficiency": [_percent(row.efficiency) for row in rows],
         "Karp-Flatt": [_percent(row.karp_flatt) for row in rows],
-        "busy": [_percent(row.busy) for row in rows],
+        "want a core": [_percent(row.busy) for row in rows],
     }
     return draw([Column(name, texts, right=True) for name, texts in cells.items()], style)
 
@@ -40,11 +40,11 @@ def fit_lines(found: EngineScaling) -> list[str]:
     """The parameters of both laws."""
     lines = []
     if (fit := found.fits.amdahl) is not None:
-        lines.append(f"Amdahl   serial fraction {_fraction(fit.contention)}; {_half(fit)}")
+        lines.append(f"Amdahl   serial fraction {_fraction(fit.contention)}; {_half(fit.half)}")
     if (fit := found.fits.usl) is not None and fit.coherency is not None:
         lines.append(
             f"USL      contention {_fraction(fit.contention)}, coherency {_number(fit.coherency)}; "
-            f"{_peak(fit.peak)}; {_half(fit)}"
+            f"{_peak(fit.peak)}; {_half(fit.half)}"
         )
     if lines and any(fit is not None and len(fit.draws) for fit in (found.fits.amdahl, found.fits.usl)):
         lines.append(f"         (in brackets: {LEVEL:.0%} intervals; of the sample, without the start of workers)")
@@ -67,7 +67,7 @@ def whole_line(found: EngineScaling) -> str:
     """Where the whole job has its peak, and where efficiency falls under one half."""
     outlook = found.outlook
     assert outlook is not None
-    return f"whole job: {_peak(outlook.peak)}; {_half(outlook)}"
+    return f"whole job: {_peak(outlook.peak)}; {_half(outlook.half)}"
 
 
 def offers_table(offers: Sequence[Offer], deadline: float | None, currency: str, style: Style = PLAIN) -> str:
@@ -161,8 +161,7 @@ def _peak(peak: Estimate) -> str:
     return "no peak: each further worker helps"
 
 
-def _half(of: Fit | object) -> str:
-    half: Estimate = of.half  # type: ignore[attr-defined,union-attr]
+def _half(half: Estimate) -> str:
     if math.isfinite(half.value):
         return f"efficiency under 50 % from {_count(half)} workers on"
     return "efficiency never under 50 %"
