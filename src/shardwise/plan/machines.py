@@ -90,7 +90,10 @@ class Need:
 
     def workers(self, machine: Machine, wanted: int) -> int:
         """How many of the wanted workers fit in a machine's memory; 0: none."""
-        return max(0, min(wanted, (machine.memory - self.driver) // max(1, self.worker)))
+        left = machine.memory - self.driver
+        if left < 0:
+            return 0
+        return min(wanted, left // self.worker) if self.worker else wanted
 
 
 @dataclass(frozen=True, slots=True)
