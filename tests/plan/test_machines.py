@@ -59,7 +59,7 @@ def test_the_cheapest_is_what_looking_at_all_finds(
             each = machine.cores
             while each and (1 << 30) + each * (worker_gb << 30) > machine.memory:
                 each -= 1
-            if not each or (1 << 30) > machine.memory:
+            if not each or machine.memory < (1 << 30):
                 continue
             n = each * nodes
             work = 7 * (parallel / n + serial + pairs * (n - 1)) / machine.speed

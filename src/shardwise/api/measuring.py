@@ -62,16 +62,16 @@ class Session:
 
     def measure(self, sample: Sample) -> Measured:
         """Carry out a sample."""
-        before = self._engine.wanted_seconds()
+        before = self._engine.processor_seconds()
         began, ended = self._bench.run(self._engine, self._workers, sample)
-        after = self._engine.wanted_seconds()
+        after = self._engine.processor_seconds()
         reads = self._reads
         self.footprint = Footprint(max(t.peak for t in reads), sum(t.size for t in reads))
         self.busy_seconds = sum(_seconds(reads))
         busy = None
         if before is not None and after is not None:
             threads = self._workers if self._engine.is_inline else 1
-            busy = max(0.0, after - before) / (threads * sum(_seconds(self._engine.tries)))
+            busy = (after - before).busy(threads * sum(_seconds(self._engine.tries)))
         start = self._engine.start + max(0.0, self._first - _middle(_seconds(reads)))
         return _measured(self._engine.tries, reads, self._workers, start, (began, ended), busy)
 

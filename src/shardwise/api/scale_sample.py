@@ -67,7 +67,7 @@ def sample_of(work: Work, workers: Sequence[int], share: float | None) -> Sample
         raise UsageError(f"{what} {things}, so {most} workers would wait", f"give fewer --workers, or {fix}")
     tasks = _tasks(workers, allowed)
     wanted = allowed if share is not None else max(tasks, math.ceil(units * SHARE))
-    return Sample(min(allowed, wanted // tasks * tasks), tasks, unit, total)
+    return Sample(tasks * min(allowed // tasks, -(-wanted // tasks)), tasks, unit, total)
 
 
 def _tasks(workers: Sequence[int], allowed: int) -> int:

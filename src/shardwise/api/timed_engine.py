@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from shardwise.compute.processor import wanted_seconds
+from shardwise.compute.processor import Processor, processor_seconds
 from shardwise.engines.protocol import Engine, EngineEvent, Finished, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import EngineError, UsageError
@@ -77,14 +77,14 @@ class TimedEngine:
         """Whether there is one slot, in this process, and a worker is a thread."""
         return self.reach == "process"
 
-    def wanted_seconds(self) -> float | None:
-        """Seconds that its workers have wanted a processor so far; None where they are on other hosts."""
+    def processor_seconds(self) -> Processor | None:
+        """What its workers have had of processors so far; None where they are on other hosts."""
         if self.is_inline:
-            return wanted_seconds()
+            return processor_seconds()
         here = socket.gethostname()
         if self.reach != "host" or any(up.host != here for up in self._slots.values()):
             return None
-        return sum(wanted_seconds(up.pid) for up in self._slots.values())
+        return sum((processor_seconds(up.pid) for up in self._slots.values()), Processor())
 
     # --- as an engine ------------------------------------------------------------------------------------------------
 

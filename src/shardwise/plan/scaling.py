@@ -28,7 +28,8 @@ class Measured:
     tasks : int
         That read data.
     busy : float or None
-        Share of the time of their tasks in which workers ran on a core, or waited for one; None: nobody knows.
+        Share of the time of their tasks in which workers ran on a core, or would have if others had not been in the
+        way; None: nobody knows.
     """
 
     workers: int

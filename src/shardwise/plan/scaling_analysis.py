@@ -15,7 +15,7 @@ WIDE = 0.3
 """A serial fraction whose interval is wider is hardly known."""
 
 WAITS = 0.5
-"""Workers that want a core for less than this share of their time mostly wait for something else."""
+"""Workers that need a core for less than this share of their time mostly wait for something else."""
 
 SHORT_SECONDS = 0.1
 """Shorter times are those of clocks and threads."""
@@ -162,7 +162,7 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
         )
     if rows[0].busy is not None and rows[0].busy < WAITS:
         said.append(
-            f"workers wait: they want a core for {rows[0].busy:.0%} of the time, so more workers than cores can help "
+            f"workers wait: they need a core for {rows[0].busy:.0%} of the time, so more workers than cores can help "
             "in this machine"
         )
     if about.load > about.cores and not about.far:

@@ -31,7 +31,7 @@ def measured_table(rows: Sequence[Row], style: Style = PLAIN) -> str:
         "USL": [_times(row.usl) for row in rows],
         "efficiency": [_percent(row.efficiency) for row in rows],
         "Karp-Flatt": [_percent(row.karp_flatt) for row in rows],
-        "want a core": [_percent(row.busy) for row in rows],
+        "busy": [_percent(row.busy) for row in rows],
     }
     return draw([Column(name, texts, right=True) for name, texts in cells.items()], style)
 
