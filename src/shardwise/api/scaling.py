@@ -112,7 +112,7 @@ class Scaling:
         blocks = [f"{self.job}\nthe first {format_percent(self.share)} of the data in {self.tasks} tasks; {cores} here"]
         for found in self.engines:
             blocks.append(f"engine {found.engine}\n\n" + text.measured_table(found.rows, style))
-            blocks.append("\n".join(text.fit_lines(found)))
+            blocks.append("\n".join([text.serial_line(found), *text.fit_lines(found)]))
             if found.outlook is not None:
                 blocks += [text.ways_table(found, style), f"{text.whole_line(found)}\n{found.answer}"]
             blocks.append("\n".join(f"note: {remark}" for remark in found.remarks))

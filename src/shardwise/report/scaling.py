@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from shardwise.plan.charts import Curve, Dots, draw_speed_ups
@@ -49,6 +50,13 @@ def fit_lines(found: EngineScaling) -> list[str]:
     if lines and any(fit is not None and len(fit.draws) for fit in (found.fits.amdahl, found.fits.usl)):
         lines.append(f"         (in brackets: {LEVEL:.0%} intervals; of the sample, without the start of workers)")
     return lines
+
+
+def serial_line(found: EngineScaling) -> str:
+    """What the seconds before and after the work consist of."""
+    names = ("planning", "settling", "merging", "finishing", "publishing")
+    parts = {name: statistics.median(getattr(one, name) for one in found.measured) for name in names}
+    return "serial   " + ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in parts.items())
 
 
 def ways_table(found: EngineScaling, style: Style = PLAIN) -> str:
