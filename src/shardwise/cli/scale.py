@@ -53,7 +53,7 @@ def command(
     from shardwise.report.tables import style_of
 
     if chart:
-        check_chart_path(chart)
+        check_chart_path(chart, curves=2 * max(1, len(engines)))
     path, name = split_target(target)
     job = find_job(load_script(path), path, name)
     said = {"first": first, "run_dir": run_dir, "ship": ship or None}

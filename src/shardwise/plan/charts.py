@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,23 +33,30 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """What was measured: numbers of workers, and the speed-up of each measurement."""
+    """What was measured: numbers of workers, the speed-up of each measurement, and which curve's colour they have."""
 
     label: str
     workers: tuple[int, ...]
     speed_ups: tuple[float, ...]
+    colour: int
 
 
-def check_chart_path(path: str) -> None:
-    """Refuse a chart's path before any work.
+def check_chart_path(path: str, curves: int = 1) -> None:
+    """Refuse a chart before any work.
 
     Raises
     ------
     UsageError
-        It ends neither in .svg nor in .png.
+        Its path ends neither in .svg nor in .png, or it has too many curves.
+    MissingExtra
+        Matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"{path!r} is not a chart that can be drawn", "name a file that ends in .svg or .png")
+    if curves > MOST_CURVES:
+        raise UsageError(f"{curves} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("a chart needs Matplotlib", 'pip install "shardwise[charts]"')
 
 
 def draw_speed_ups(
@@ -66,7 +74,7 @@ def draw_speed_ups(
     workers : sequence of int
         The numbers of workers asked for: each gets a dot where they are few; lines run from 1 to the largest.
     measured : sequence of Dots
-        Drawn beside the curves, in the same order of colours; then curves have no dots of their own.
+        Drawn beside the curves, which have no dots of their own then.
 
     Raises
     ------
@@ -77,14 +85,10 @@ def draw_speed_ups(
     StorageError
         The file cannot be written.
     """
-    check_chart_path(path)
-    if len(curves) > MOST_CURVES:
-        raise UsageError(f"{len(curves)} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("a chart needs Matplotlib", 'pip install "shardwise[charts]"') from error
+    check_chart_path(path, len(curves))
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # The same numbers give the same file: fixed ids in SVG, and no date.
     with matplotlib.rc_context({"svg.hashsalt": "shardwise", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
@@ -142,10 +146,11 @@ def _dots(axes: Axes, workers: Sequence[int], values: Sequence[float], colour: s
 
 def _draw_measured(axes: Axes, measured: Sequence[Dots], efficiency: bool) -> None:
     """Crosses: one for each measurement."""
-    for colour, dots in zip(COLOURS, measured, strict=False):
+    for dots in measured:
         values = [100 * s / n if efficiency else s for n, s in zip(dots.workers, dots.speed_ups)]
         label = "_nolegend_" if efficiency else dots.label
-        axes.plot(dots.workers, values, "x", color=colour, markersize=8, markeredgewidth=2, label=label)
+        colour = COLOURS[dots.colour]
+        axes.plot(dots.workers, values, "x", color=colour, markersize=8, markeredgewidth=2, label=label, clip_on=False)
         axes.set_ylim(0, max(axes.get_ylim()[1], *(1.1 * value for value in values)))
 
 

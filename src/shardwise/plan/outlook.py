@@ -95,8 +95,9 @@ class Outlook:
     @property
     def peak(self) -> Estimate:
         """The number of workers that is fastest; infinite: each further one helps."""
-        peak = self.law.peak
-        return self._of_whole(math.inf if peak is None else float(peak), lambda p: np.maximum(1, np.round(peaks(p))))
+        peak = self.law.peak if self.law.pairs else None
+        value = math.inf if peak is None else float(peak)
+        return self._of_whole(value, lambda p: np.where(p[:, 2] > 0, np.maximum(1, np.round(peaks(p))), math.inf))
 
     @property
     def half(self) -> Estimate:

@@ -47,6 +47,7 @@ def analysed(
     fits = fit_laws([one.workers for one in counted], [one.seconds for one in counted])
     outlook = _outlook(counted, measured, small, about)
     rows = _rows(measured, fits, over)
+    doubts = _doubts(fits)
     return EngineScaling(
         engine,
         tuple(measured),
@@ -54,8 +55,8 @@ def analysed(
         fits,
         outlook,
         () if outlook is None else tuple(ways(outlook, about.far)),
-        "" if outlook is None else up_or_out(outlook),
-        (*_remarks(rows, about), *fits.remarks, *_unsure(fits)),
+        "" if outlook is None else ("as it looks, but it is not sure: " if doubts else "") + up_or_out(outlook),
+        (*_remarks(rows, about), *fits.remarks, *doubts),
         footprint,
     )
 
@@ -174,7 +175,7 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
     return said
 
 
-def _unsure(fits: Fits) -> list[str]:
+def _doubts(fits: Fits) -> list[str]:
     serial = None if fits.amdahl is None else fits.amdahl.contention
     if serial is None or serial.low is None or serial.high is None or serial.high - serial.low <= WIDE:
         return []

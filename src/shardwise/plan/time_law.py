@@ -90,7 +90,7 @@ class TimeLaw:
 def seconds_of(parts: Floats, workers: int) -> Floats:
     """Seconds of so many workers, for rows of (parallel, serial, pairs), which may be out of bounds: nothing is faster
     than N lone workers side by side."""
-    return np.maximum(parts @ basis(workers), parts[:, :2].sum(axis=1) / workers)
+    return np.asarray(np.maximum(parts @ basis(workers), parts[:, :2].sum(axis=1) / workers))
 
 
 def basis(workers: float | Floats) -> Floats:

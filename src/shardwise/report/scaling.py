@@ -116,6 +116,7 @@ def draw_chart(path: str, title: str, engines: Sequence[EngineScaling]) -> None:
     """Draw measured and fitted speed-up."""
     curves, dots = [], []
     for found in engines:
+        first = len(curves)
         several = f"{found.engine}, " if len(engines) > 1 else ""
         for name, fit in (("Amdahl", found.fits.amdahl), ("USL", found.fits.usl)):
             if fit is not None:
@@ -123,7 +124,8 @@ def draw_chart(path: str, title: str, engines: Sequence[EngineScaling]) -> None:
         alone = next((row.seconds * row.speed_up for row in found.rows if row.speed_up), None)
         if alone is not None:
             workers = tuple(one.workers for one in found.measured)
-            dots.append(Dots(f"{several}measured", workers, tuple(alone / one.seconds for one in found.measured)))
+            speed_ups = tuple(alone / one.seconds for one in found.measured)
+            dots.append(Dots(f"{several}measured", workers, speed_ups, first))
     most = max(row.workers for found in engines for row in found.rows)
     draw_speed_ups(path, title, curves, [1, max(2, 2 * most)], dots)
 
@@ -165,7 +167,7 @@ def _peak(peak: Estimate) -> str:
     if math.isfinite(peak.value):
         return f"fastest with {_count(peak)} workers"
     if peak.low is not None and math.isfinite(peak.low):
-        return f"no peak seen, and none likely below {peak.low:.0f} workers"
+        return f"no peak seen; it may be at {peak.low:.0f} workers or more"
     return "no peak: each further worker helps"
 
 
