@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from shardwise.api.options import Options
 from shardwise.api.planning import refuse_a_place_of_our_own
 from shardwise.api.scale_sample import Sample, sample_of
 from shardwise.compute.machine import resident_memory, usable_cores
-from shardwise.engines.registry import engine_label, engine_reach, parse_engine
-from shardwise.errors import UsageError
+from shardwise.engines.needs import refuse_without
+from shardwise.engines.registry import engine_label, engine_reach, make_engine, parse_engine
+from shardwise.errors import Interrupted, UsageError
 from shardwise.plan.machines import Machines, Need, Offer, cheapest, load_machines, offers
 from shardwise.plan.memory import DRIVER_BASE
 from shardwise.plan.scaling import Circumstances, EngineScaling, Footprint, Measured
@@ -156,7 +158,7 @@ def scale(
     for place in engines:
         _refuse(place, given)
     load = os.getloadavg()[0]
-    with bench(job, given) as one:
+    with _nothing_to_resume(), bench(job, given) as one:
         places = tuple(engines) or (_usual(one.work),)
         sample = sample_of(one.work, counts, None if given.first is None else given.share)
         found: list[EngineScaling] = []
@@ -167,6 +169,14 @@ def scale(
         need = _need(one, sample, found)
     result = Scaling(job.title, usable_cores(), sample.share, sample.tasks, tuple(found))
     return result if known is None else _with_machines(result, known, need, seconds)
+
+
+@contextlib.contextmanager
+def _nothing_to_resume() -> Iterator[None]:
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        raise Interrupted("interrupted: nothing of what was measured is kept", "run it again, from the start") from None
 
 
 def _counts(workers: Sequence[int]) -> list[int]:
@@ -194,6 +204,8 @@ def _refuse(place: Place, options: Options) -> None:
         if name == "local" and argument:
             raise UsageError(f"{place} says how many workers there are, and so do --workers", "write local")
     refuse_a_place_of_our_own(replace(options, engine=place))
+    if place != "auto":
+        refuse_without(getattr(make_engine(place), "needs", list)(), engine_label(place))
 
 
 def _usual(work: Work) -> Place:

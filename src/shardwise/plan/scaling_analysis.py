@@ -55,10 +55,23 @@ def analysed(
         fits,
         outlook,
         () if outlook is None else tuple(ways(outlook, about.far)),
-        "" if outlook is None else ("as it looks, but it is not sure: " if doubts else "") + up_or_out(outlook),
+        "" if outlook is None else _answer(outlook, rows, bool(doubts), about),
         (*_remarks(rows, about), *fits.remarks, *doubts),
         footprint,
     )
+
+
+def _answer(outlook: Outlook, rows: Sequence[Row], unsure: bool, about: Circumstances) -> str:
+    answer = up_or_out(outlook)
+    if unsure:
+        answer = f"as it looks, but it is not sure: {answer}"
+    if _wait(rows) and not about.far and not about.inline:
+        return f"first more workers in this machine, as they wait most of the time (--workers); beyond that: {answer}"
+    return answer
+
+
+def _wait(rows: Sequence[Row]) -> bool:
+    return rows[0].busy is not None and rows[0].busy < WAITS
 
 
 def _groups(measured: Sequence[Measured]) -> dict[int, list[Measured]]:
@@ -161,10 +174,10 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
             f"oversubscribed: {' and '.join(over)} workers that compute share {cores}, which says how many cores there "
             "are and nothing of the job, so the laws are fitted without them"
         )
-    if rows[0].busy is not None and rows[0].busy < WAITS:
+    if _wait(rows):
         said.append(
-            f"workers wait: they need a core for {rows[0].busy:.0%} of the time, so more workers than cores can help "
-            "in this machine"
+            f"workers wait: they need a core for {rows[0].busy or 0:.0%} of the time, so more workers than cores can "
+            "help in this machine"
         )
     if about.load > about.cores and not about.far:
         said.append(f"this machine was busy before it began (load {about.load:.1f}, {cores}): times tell of that, too")

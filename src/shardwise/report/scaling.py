@@ -114,7 +114,8 @@ def shown(offers: Sequence[Offer], best: Offer | None) -> list[Offer]:
 
 def draw_chart(path: str, title: str, engines: Sequence[EngineScaling]) -> None:
     """Draw measured and fitted speed-up."""
-    curves, dots = [], []
+    curves: list[Curve] = []
+    dots: list[Dots] = []
     for found in engines:
         first = len(curves)
         several = f"{found.engine}, " if len(engines) > 1 else ""
