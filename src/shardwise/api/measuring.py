@@ -131,7 +131,8 @@ class Bench:
         self._options, self._place, self._runs = options, place, 0
         self._job = self._standing_alone(job)
         self.work: Work = self._job.work(options)
-        self._weights = Weights.of(self.work.pipeline.source.fragments)
+        weights = Weights.of(self.work.pipeline.source.fragments)
+        self._weights = weights if weights.total > 0 else replace(weights, each=(1.0,) * len(weights.each))
 
     def weight(self, sample: Sample) -> float:
         """Of the data of a sample: stored bytes, or batches where sizes are not known."""
@@ -174,7 +175,7 @@ class Bench:
                 _ = result.data
             return began, time.monotonic()
         finally:
-            open_store(self._place).delete_tree(name)
+            open_store(self._place, self._options.storage_options).delete_tree(name)
 
     def _is_kept(self, engine: TimedEngine) -> bool:
         """Whether such a run would have a directory: data in memory has none, unless something is written of it."""
@@ -197,7 +198,7 @@ class Bench:
             return job
         results = []
         for number, earlier in enumerate(source.jobs):
-            options = replace(self._options, run_dir=f"{self._place}/earlier-{number}", progress="none")
+            options = replace(self._options, run_dir=f"{self._place}/earlier-{number}", first=None, progress="none")
             results.append(run(self._standing_alone(earlier), options))
         return Job(source.make(*results), job._operations, job._target)
 
@@ -210,4 +211,4 @@ def bench(job: Job, options: Options) -> Iterator[Bench]:
     try:
         yield Bench(job, options, f"{parent}/{name}")
     finally:
-        open_store(parent).delete_tree(name)
+        open_store(parent, options.storage_options).delete_tree(name)

@@ -20,7 +20,7 @@ from shardwise.plan.machines import Machines, Need, Offer, cheapest, load_machin
 from shardwise.plan.memory import DRIVER_BASE
 from shardwise.plan.scaling import Circumstances, EngineScaling, Footprint, Measured
 from shardwise.plan.scaling_analysis import analysed
-from shardwise.plan.work import CollectTo, Work
+from shardwise.plan.work import CollectTo, Work, WriteTo
 from shardwise.sizes import format_duration, format_percent, parse_duration
 
 if TYPE_CHECKING:
@@ -268,6 +268,7 @@ class _Engine:
             whole=one.whole,
             size=None if None in sizes else sum(size for size in sizes if size is not None),
             most=-(-sample.total // sample.unit),
+            writes=one.work.target.directory if isinstance(one.work.target, WriteTo) else "",
         )
         return analysed(self._name, self._measured, self._small, self._footprint, about)
 

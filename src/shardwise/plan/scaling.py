@@ -86,6 +86,8 @@ class Circumstances:
         Bytes of all data.
     most : int
         Workers that there is work for.
+    writes : str
+        Where the job would write; what was measured wrote somewhere else. Empty: it writes nothing.
     """
 
     cores: int
@@ -97,6 +99,7 @@ class Circumstances:
     whole: float
     size: int | None
     most: int
+    writes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

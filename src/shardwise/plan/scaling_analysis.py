@@ -181,6 +181,8 @@ def _remarks(rows: Sequence[Row], about: Circumstances) -> list[str]:
         )
     if about.load > about.cores and not about.far:
         said.append(f"this machine was busy before it began (load {about.load:.1f}, {cores}): times tell of that, too")
+    if about.writes:
+        said.append(f"outputs went to a temporary directory: if {about.writes} is slower or faster, so is the job")
     if min(row.work for row in rows) < SHORT_SECONDS:
         said.append(
             f"the sample is short ({format_duration(min(row.work for row in rows))} at best): take more, with --first"
