@@ -195,6 +195,7 @@ def test_it_prints_and_is_json(tmp_path: Path) -> None:
         ({"workers": [1, 100]}, "64 tasks at most, so 100 workers would wait"),
         ({"workers": [1, 8], "first": 0.05}, "has 3 tasks at most, so 8 workers would wait"),
         ({"workers": [1], "engines": ["local:4"]}, "local:4 says how many workers"),
+        ({"workers": [1], "engines": ["simulated:10"]}, "nothing to measure on simulated:10"),
         ({"workers": [1], "engines": ["dask://10.0.0.1:1"]}, "cannot reach this user's cache"),
         ({"workers": [1], "engine": "local"}, "engine is what is being varied"),
         ({"workers": [1], "colour": "red"}, "no option 'colour'"),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -106,3 +110,18 @@ def test_what_is_wrong_is_said_before_any_work(
     assert (status, out) == (2, "")
     assert words in err
     assert [path.name for path in place.iterdir() if path.suffix != ".toml"] == ["naps.py"]
+
+
+def test_ctrl_c_leaves_nothing(place: Path) -> None:
+    temporary = place / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": ":".join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "shardwise.cli.main", "scale", "naps.py", "--workers", "2", "--repeats", "100"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("local, 2 workers: ")  # it measures
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert "interrupted: nothing of what was measured is kept" in said
+    assert list(temporary.iterdir()) == []

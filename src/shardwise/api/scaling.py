@@ -203,6 +203,8 @@ def _refuse(place: Place, options: Options) -> None:
         name, argument = parse_engine(place)
         if name == "local" and argument:
             raise UsageError(f"{place} says how many workers there are, and so do --workers", "write local")
+        if name == "simulated":
+            raise UsageError(f"there is nothing to measure on {place}", "name an engine that is there: local")
     refuse_a_place_of_our_own(replace(options, engine=place))
     if place != "auto":
         refuse_without(getattr(make_engine(place), "needs", list)(), engine_label(place))

@@ -24,7 +24,7 @@ class Measured:
     work : float
         From the first to the last of these tasks.
     merging, finishing, publishing : float
-        After it.
+        After it; publishing is also handing a result over.
     tasks : int
         That read data.
     busy : float or None
