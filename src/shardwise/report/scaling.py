@@ -169,7 +169,7 @@ def _peak(peak: Estimate) -> str:
         return f"fastest with {_count(peak)} workers"
     if peak.low is not None and math.isfinite(peak.low):
         return f"no peak seen; it may be at {peak.low:.0f} workers or more"
-    return "no peak: each further worker helps"
+    return "no peak"
 
 
 def _half(half: Estimate) -> str:
