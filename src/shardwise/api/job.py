@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from shardwise.api.dataset import Dataset, Later
     from shardwise.api.replayed import Replayed
     from shardwise.api.result import Result
+    from shardwise.api.scaling import Scaling
     from shardwise.data.source import Source
+    from shardwise.engines.registry import Place
     from shardwise.plan.plan import Plan
 
 
@@ -185,6 +188,61 @@ class Job:
         from shardwise.api.replay_task import replay_task
 
         return replay_task(self, task, **options)
+
+    def scale(
+        self,
+        workers: Sequence[int] = (1, 2, 4),
+        engines: Sequence[Place] = (),
+        *,
+        repeats: int = 3,
+        machines: str | None = None,
+        deadline: float | str | None = None,
+        **options: Any,
+    ) -> Scaling:
+        """Measure a part of the job with several numbers of workers, and say what more of them would bring.
+
+        Each measurement is a run of its own in a temporary directory; nothing of it is kept, and nothing is written
+        where the job would write.
+
+        Parameters
+        ----------
+        workers : sequence of int
+            How many work, in turn.
+        engines : sequence
+            Where, in turn, as ``engine`` of ``Options``. Default: this host, in processes or threads as ``auto`` does.
+        repeats : int
+            Measurements with each number of workers.
+        machines : str, optional
+            A machines file (TOML: cores, memory, price per hour, see ``examples/machines.toml``).
+        deadline : float or str, optional
+            How long the whole job may take on one of them: seconds, or ``"2h"``.
+        **options
+            See ``Options``; of these ``engine``, ``workers``, ``shard_size`` and ``speculate`` are set here. ``first``:
+            the part that is measured, a few percent unless given. ``run_dir``: below which temporary runs lie.
+
+        Returns
+        -------
+        Scaling
+            Print it; ``to_json()``, ``draw("chart.svg")``.
+
+        Raises
+        ------
+        UsageError
+            Something is asked for that cannot be measured; nothing was started.
+        ShardwiseError
+            The job failed.
+
+        Examples
+        --------
+        >>> import shardwise as sw, time
+        >>> job = sw.from_items(range(64)).map_items(lambda x: time.sleep(0.005)).collect()
+        >>> found = job.scale(workers=[1, 2], repeats=1)
+        >>> [row.workers for row in found.engines[0].rows]
+        [1, 2]
+        """
+        from shardwise.api.scaling import scale
+
+        return scale(self, workers, engines, repeats=repeats, machines=machines, deadline=deadline, **options)
 
     def check(self) -> None:
         """Refuse now what can be refused without reading anything."""
