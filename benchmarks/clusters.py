@@ -28,7 +28,7 @@ def ray_started() -> Iterator[Any]:
     """The module ``ray``, connected to a node with a CPU for each core."""
     import ray
 
-    from shardwise.engines.ray_slot import loopback
+    from shardwise.engines.ray_cluster import loopback
 
     with loopback(True):
         ray.init(

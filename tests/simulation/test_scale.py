@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import cProfile
 
-from benchmarks.scheduler import carry_out
+from benchmarks.scheduler import course
 
 
 def calls_per_event(tasks: int, workers: int) -> float:
     """Calls that the scheduler makes for each event of a run in which workers die and tasks dawdle."""
     profile = cProfile.Profile()
-    _, events = carry_out(tasks, workers, lambda scheduler, event: profile.runcall(scheduler.handle, event))
+    events = course(tasks, workers, lambda scheduler, event: profile.runcall(scheduler.handle, event)).events
     return sum(entry.callcount for entry in profile.getstats()) / events  # type: ignore[attr-defined]
 
 

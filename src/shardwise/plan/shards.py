@@ -49,6 +49,15 @@ class Weights:
         """Weight of everything."""
         return sum((b - a) * w for a, b, w in zip(self.starts, self.starts[1:], self.each))
 
+    def between(self, first: int, last: int) -> float:
+        """Weight of ordinals [first, last)."""
+        return self._until(last) - self._until(first)
+
+    def _until(self, end: int) -> float:
+        place = min(bisect.bisect_right(self.starts, end) - 1, len(self.each) - 1)
+        whole = sum((b - a) * w for a, b, w in zip(self.starts[:place], self.starts[1 : place + 1], self.each))
+        return whole + (end - self.starts[place]) * self.each[place] if self.each else 0.0
+
     def reach(self, first: int, end: int, target: float) -> int:
         """The ordinal at which a shard that begins at ``first`` weighs about ``target``; at least one further."""
         place = bisect.bisect_right(self.starts, first) - 1

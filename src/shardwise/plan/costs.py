@@ -1,0 +1,152 @@
+"""What a task will cost, from tasks that were tried: ``a + b weight`` seconds, times what neighbours cost, and chance.
+
+Intercept and slope are least squares under ``a, b >= 0`` (Lawson and Hanson, "Solving Least Squares Problems", 1974:
+with two unknowns the best of the corners). What ``n`` busy workers cost each other is linear in ``n`` (Gunther's
+contention). What is left is chance, log-normal, as durations are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import fmean, stdev
+
+from shardwise.plan.sample import Phase, Sample, Tried
+
+UNKNOWN_SPREAD = 0.25
+"""Relative spread of a task's time where a single one was tried."""
+
+LEAST_SPREAD = 0.02
+"""No machine repeats itself more exactly."""
+
+T80 = (3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372, 1.363, 1.356, 1.350, 1.345, 1.341)
+"""Student's t, two-sided 80 %, for 1, 2, ... degrees of freedom."""
+
+T80_MANY = 1.2816
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a task of the stage that reads the source costs.
+
+    Parameters
+    ----------
+    fixed : float
+        Seconds of a task, whatever it reads.
+    each : float
+        Seconds for each unit of weight.
+    crowding : float
+        Part that each further busy worker adds: 0 where they do not meet, 1 where two are as slow as one.
+    spread : float
+        Standard deviation of the logarithm of a task's time around this.
+    doubt : float
+        Relative half width of the 80 % interval of the mean.
+    between : float
+        Seconds from the end of a task to the next one in its slot.
+    """
+
+    fixed: float
+    each: float
+    crowding: float = 0.0
+    spread: float = LEAST_SPREAD
+    doubt: float = 0.0
+    between: float = 0.0
+
+    def seconds(self, weight: float, busy: int = 1) -> float:
+        """Mean seconds of a task while so many workers are busy, itself among them."""
+        return (self.fixed + self.each * weight) * (1 + self.crowding * (busy - 1))
+
+    def times(self, factor: float) -> Costs:
+        """The same, all of it slower or faster."""
+        return replace(self, fixed=self.fixed * factor, each=self.each * factor)
+
+    def drawn(self, weight: float, busy: int, chance: Random) -> float:
+        """Seconds of one task, by chance, and until its slot has the next."""
+        mean = self.seconds(weight, busy)
+        return mean * math.exp(chance.gauss(-(self.spread**2) / 2, self.spread)) + self.between
+
+
+def fit(sample: Sample) -> Costs:
+    """Costs from a sample.
+
+    Raises
+    ------
+    ValueError
+        Nothing was tried.
+
+    Examples
+    --------
+    >>> tried = tuple(Tried(weight, 0.1 + 2.0 * weight) for weight in (1.0, 3.0, 2.0))
+    >>> costs = fit(Sample("local", 1, (Phase(1, 12.3, tried),)))
+    >>> round(costs.fixed, 6), round(costs.each, 6)
+    (0.1, 2.0)
+    """
+    phases = sample.warm
+    if not any(phase.tried for phase in phases):
+        raise ValueError("nothing was tried")
+    crowding = _crowding(phases)
+    alone = [(t.weight, t.seconds / (1 + crowding * (p.busy - 1))) for p in phases for t in p.tried]
+    fixed, each = line(alone)
+    errors = [math.log(seconds / max(fixed + each * weight, 1e-9)) for weight, seconds in alone if seconds > 0]
+    spread = max(LEAST_SPREAD, stdev(errors)) if len(errors) > 1 else UNKNOWN_SPREAD
+    cold = all(phase.cold for phase in phases)
+    doubt = _t80(len(errors) - 1) * spread / math.sqrt(max(1, len(errors))) + (UNKNOWN_SPREAD if cold else 0.0)
+    return Costs(fixed, each, crowding, spread, doubt)
+
+
+def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Intercept and slope, neither negative, with the least squares of errors relative to the weight.
+
+    So a long task and several short ones over the same data count alike, and where all weights are the same the slope
+    is the mean: right for the sum of tasks that differ. Where they are nearly the same, everything is put down to the
+    weight: a task is taken to cost what its data costs, as larger ones will for the most part.
+
+    Examples
+    --------
+    >>> line([(1.0, 2.0), (1.0, 4.0)])
+    (0.0, 3.0)
+    """
+    usable = [(1 / weight, seconds / weight) for weight, seconds in points if weight > 0]
+    if not usable:
+        return fmean(seconds for _, seconds in points), 0.0
+    inverses, paces = [x for x, _ in usable], [y for _, y in usable]
+    proportional = 0.0, fmean(paces)
+    if max(inverses) < 1.5 * min(inverses):
+        return proportional
+    constant = sum(x * y for x, y in usable) / sum(x * x for x in inverses), 0.0
+    centre = fmean(inverses)
+    fixed = sum((x - centre) * y for x, y in usable) / sum((x - centre) ** 2 for x in inverses)
+    free = fixed, fmean(paces) - fixed * centre
+    candidates = [found for found in (proportional, constant, free) if min(found) >= 0]
+    return min(candidates, key=lambda found: sum((found[1] + found[0] * x - y) ** 2 for x, y in usable))
+
+
+def _crowding(phases: Sequence[Phase]) -> float:
+    """What a further busy worker costs, from phases with one and with several; 0 where only one number was tried."""
+    most = max(phase.busy for phase in phases)
+    single = [t for p in phases if p.busy == 1 for t in p.tried]
+    several = [t for p in phases if p.busy == most for t in p.tried]
+    if most == 1 or not single:
+        return 0.0
+    fixed, each = line([(t.weight, t.seconds) for t in single])
+    expected = sum(fixed + each * t.weight for t in several)
+    return max(0.0, (sum(t.seconds for t in several) / expected - 1) / (most - 1)) if expected else 0.0
+
+
+def _t80(freedom: int) -> float:
+    if freedom < 1:
+        return T80[0]
+    return T80[freedom - 1] if freedom <= len(T80) else T80_MANY
+
+
+def mean_of(tried: Sequence[Tried], name: str) -> float:
+    """Mean of a measure over tasks.
+
+    Examples
+    --------
+    >>> mean_of([Tried(1.0, 2.0), Tried(1.0, 4.0)], "seconds")
+    3.0
+    """
+    return fmean(float(getattr(task, name)) for task in tried) if tried else 0.0

@@ -1,0 +1,199 @@
+"""What the first tasks of a job cost: measured, one worker at a time and all of them at once, and kept with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from shardwise.plan.shards import Weights
+
+SHARE = 0.05
+"""Of the work, at most so much is tried before the plan is made."""
+
+SECONDS = 5.0
+"""And at most about so long, unless the person asks for more."""
+
+SPREAD = 4
+"""Tasks for each worker that are measured while all of them work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A task that was tried, and what it cost.
+
+    Parameters
+    ----------
+    weight : float
+        Of its part of the source (``plan.shards.Weights``).
+    seconds : float
+        By its worker's clock.
+    read, compute, write : float
+        Seconds inside it.
+    rows, size : int
+        Rows and bytes in memory that were read.
+    out : int
+        Bytes of its outputs.
+    peak : int
+        Most memory that its worker held, in bytes.
+    """
+
+    weight: float
+    seconds: float
+    read: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    rows: int = 0
+    size: int = 0
+    out: int = 0
+    peak: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Tasks that were tried together.
+
+    Parameters
+    ----------
+    busy : int
+        Workers that worked side by side.
+    seconds : float
+        From the first task sent to the last one committed.
+    tried : tuple of Tried
+    cold : bool
+        The first tasks of their workers, which also import and meet cold caches.
+    """
+
+    busy: int
+    seconds: float
+    tried: tuple[Tried, ...]
+    cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that was measured on an engine.
+
+    Parameters
+    ----------
+    engine, workers
+        Where.
+    start : float
+        Seconds until all workers were up and had been sent the program.
+    merge : float
+        Seconds of merging one more state, or of handing over one more output, at the end.
+    state : int
+        Bytes of a state or output of a task, on average.
+    driver : int
+        Most bytes of memory that this process held.
+    """
+
+    engine: str
+    workers: int
+    phases: tuple[Phase, ...]
+    start: float = 0.0
+    merge: float = 0.0
+    state: int = 0
+    driver: int = 0
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """All tasks."""
+        return tuple(task for phase in self.phases for task in phase.tried)
+
+    @property
+    def warm(self) -> tuple[Phase, ...]:
+        """Phases whose tasks cost what others will; the cold ones only where there are no others."""
+        return tuple(phase for phase in self.phases if not phase.cold and phase.tried) or self.phases
+
+    def facts(self, total: float) -> dict[str, Any]:
+        """What a plan says of it: how many tasks, of which share of the data (weights add up to ``total``)."""
+        weight = sum(task.weight for task in self.tried)
+        seconds = round(sum(phase.seconds for phase in self.phases), 6)
+        return {"tasks": len(self.tried), "share": weight / total if total else 1.0, "seconds": seconds}
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Where to try: ranges of ordinals for each phase, spread over all gaps."""
+
+    cold: tuple[tuple[int, int], ...] = ()
+    alone: tuple[tuple[int, int], ...] = ()
+    together: tuple[tuple[int, int], ...] = ()
+
+
+def choose_trials(
+    gaps: Sequence[tuple[int, int]], weights: Weights, workers: int, unit: int, share: float = SHARE
+) -> Trials:
+    """Where to try at most ``share`` of what is left, and at least one unit of it.
+
+    Each worker first gets a unit that only warms it up. Of the rest a quarter is tried one task at a time, a short one
+    and a long one, so that what a task costs can be told from what its data costs; the others on all workers at once.
+    Tasks of a phase lie evenly over the data.
+
+    Parameters
+    ----------
+    gaps : sequence of (int, int)
+        Ranges of ordinals that are not committed.
+    weights : Weights
+        Of the ordinals.
+    workers : int
+        That will work.
+    unit : int
+        Ordinals that a cut must be a multiple of.
+    share : float
+        Of the units that are left.
+
+    Examples
+    --------
+    >>> found = choose_trials([(0, 400)], Weights((0, 400), (1.0,)), workers=2, unit=1)
+    >>> len(found.cold), len(found.alone), len(found.together)
+    (2, 2, 8)
+    >>> sum(b - a for part in (found.cold, found.alone, found.together) for a, b in part) <= 20
+    True
+    """
+    units = [part for first, last in gaps for part in pairwise([*_starts(first, last, unit), last])]
+    allowed = max(1, int(len(units) * share))
+    cold = min(workers, allowed) if allowed > workers else 0
+    rest = allowed - cold
+    single = rest // 4 if workers > 1 and rest >= 4 else 0
+    lengths_alone = [] if not single else [1] if single == 1 else [max(1, single // 4), single - max(1, single // 4)]
+    several = rest - single
+    count = min(several, SPREAD * workers)
+    lengths_together = [several // count + (i < several % count) for i in range(count)] if count else []
+    lengths = [1] * cold + lengths_alone + lengths_together
+    found = _spread(units, lengths)
+    edge = cold + len(lengths_alone)
+    return Trials(tuple(found[:cold]), tuple(found[cold:edge]), tuple(found[edge:]))
+
+
+def _starts(first: int, last: int, unit: int) -> list[int]:
+    """Where units begin inside a gap: at its own beginning, then at multiples."""
+    return [first, *range((first // unit + 1) * unit, last, unit)]
+
+
+def _spread(units: list[tuple[int, int]], lengths: list[int]) -> list[tuple[int, int]]:
+    """Runs of units of these lengths, evenly over all, those of the same phase far from each other."""
+    count = len(lengths)
+    # the golden ratio sends one run after the other into the largest hole that is left
+    order = sorted(range(count), key=lambda i: (i * 0.6180339887498949) % 1.0)
+    room = len(units) - sum(lengths)
+    places: dict[int, tuple[int, int]] = {}
+    given = 0
+    for number, which in enumerate(order):
+        start = int(room * (number + 0.5) / count) + given
+        stop = start + lengths[which]
+        places[which] = _joined(units[start:stop])
+        given += lengths[which]
+    return [places[which] for which in range(count)]
+
+
+def _joined(run: list[tuple[int, int]]) -> tuple[int, int]:
+    """One range of units that follow each other; only the first ones where a gap lies between them."""
+    first, last = run[0]
+    for a, b in run[1:]:
+        if a != last:
+            break
+        last = b
+    return first, last
