@@ -22,7 +22,7 @@ from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
 from shardwise.engines.needs import Need, java, setting
 from shardwise.engines.room import Room, active_context, executors_of, of_context
 from shardwise.engines.shipping import SHIP_OURS, packed
-from shardwise.engines.spark_context import connected, reason
+from shardwise.engines.spark_context import connected, has_stopped, reason
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class SparkEngine(DialledEngine):
                 seat.start()
             self._asked()
             while not await asyncio.to_thread(self._closing.wait, 1.0):
-                if not context._jvm or context._jsc is None:  # somebody stopped it
-                    raise EngineError("the Spark context was stopped", GOES_ON)
+                pass
         finally:
             self._board.close()  # who has only just begun ends as well
             with contextlib.suppress(Exception):
@@ -114,11 +113,21 @@ class SparkEngine(DialledEngine):
                 in_vain = 0 if self._lent.ever > lent or time.monotonic() - began > self.patience else in_vain + 1
                 if self._leaving:
                     return
-                if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
-                    lacks = "ModuleNotFoundError" in str(error)
-                    fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
-                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}"))
+                if hopeless := self._hopeless(context, error, in_vain):
+                    self._fail(hopeless)
                     return
+
+    @staticmethod
+    def _hopeless(context: SparkContext, error: Exception, in_vain: int) -> EngineError | None:
+        """Why no slot will come any more, after a job has ended with an error. None: one may."""
+        if has_stopped(context):
+            gone = f"no Spark is left at {context.master}: its context was stopped"
+            return EngineError(gone, f"see that its master runs; {GOES_ON}")
+        lacks = "ModuleNotFoundError" in str(error)
+        if in_vain < STILLBORN and not lacks:
+            return None
+        fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
+        return EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}")
 
     def _offer(self) -> str:
         if self._context is None:
