@@ -2,7 +2,7 @@
 time the next one goes on with other shards, and Spark finishes it: same bytes, no committed batch ran twice.
 
 A small job is over before most instants: so its workers wait at a seeded batch, which is still to be done, until their
-driver is dead. Up to there it works at full speed.
+driver is dead. Up to there it works at full speed. It is killed soon after so many commits as the seed says, from none.
 
 ``python proof/relay.py [--seed N] [--count N]``. Dask and Spark are clusters of separate processes on this machine,
 started once; without ``SHARDWISE_CLUSTERS``, or where they cannot be had, the proof says that it was skipped.
@@ -31,8 +31,10 @@ ASKED = (
 )
 
 FILES = 4
-LONGEST_SECONDS = 0.5
-"""From the first batch of a driver to its death."""
+MOST_COMMITS = 12
+LONGEST_SECONDS = 5.0
+"""A driver that commits less than it may live for is killed after this time: all of its workers wait."""
+SOON_SECONDS = 0.1
 
 
 class Relay:
@@ -67,14 +69,18 @@ class Relay:
         shutil.rmtree(place.root)
 
     def _leg(self, place: Place, name: str, chance: random.Random) -> None:
-        """Kill a driver at some instant between its first batch and one that it cannot pass."""
+        """Kill a driver between its first batch and one that it cannot pass."""
         committed, before = place.committed(), place.seen()
-        gate = chance.choice([batch for batch in self.batches if batch not in committed])
-        with place.gate(gate):
+        left = [batch for batch in self.batches if batch not in committed]
+        enough = len(committed) + chance.randint(0, MOST_COMMITS)
+        with place.gate(chance.choice(left[len(left) // 2 :])):
             driver = place.start(engine=self.urls[name], workers="2", shard_size=chance.choice(SHARD_SIZES))
             await_work(place, driver, sum(before.values()))
+            deadline = time.monotonic() + LONGEST_SECONDS
+            while len(place.committed()) < enough and driver.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                driver.wait(chance.random() * LONGEST_SECONDS)
+                driver.wait(chance.random() * SOON_SECONDS)
             ended = driver.poll()
             driver.kill()
             said = driver.communicate()[1]
