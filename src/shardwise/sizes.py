@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 from shardwise.errors import UsageError
 
@@ -38,14 +39,16 @@ def parse_size(text: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """A whole number of things such as ``250000``, ``250_000``, ``250k`` or ``2M`` (powers of 1000).
+    """A whole number of things such as ``250000``, ``250_000``, ``250k``, ``2M`` (powers of 1000) or ``1e9``.
 
     Examples
     --------
-    >>> parse_count("131_072"), parse_count("2M"), parse_count("1.5k")
-    (131072, 2000000, 1500)
+    >>> parse_count("131_072"), parse_count("2M"), parse_count("1.5k"), parse_count("1e9")
+    (131072, 2000000, 1500, 1000000000)
     """
-    fix = "write for example 250000, 250k or 2M"
+    fix = "write for example 250000, 250k, 2M or 1e9"
+    if found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)[eE]\+?(\d{1,2})\s*", text):
+        text = format(Decimal(found[0].strip()), "f")
     value, unit = _split(text, "count", fix)
     scale = _DECIMAL.get(unit.upper())
     count = value * scale if scale else 0.5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shardwise.api.options import Options
 from shardwise.compute.operations import Operation, describe
 from shardwise.compute.pipeline import Pipeline
+from shardwise.plan.sample import SHARE
 from shardwise.plan.work import AggregateTo, DescribeTo, Target, Work, WriteTo
 
 if TYPE_CHECKING:
@@ -33,13 +34,20 @@ class Job:
         self._operations = operations
         self._target = target
 
-    def plan(self, **options: Any) -> Plan:
-        """What ``run`` with the same options would do.
+    def plan(self, *, rows: float | None = None, sample: float = SHARE, **options: Any) -> Plan:
+        """What ``run`` with the same options would do, how long it would take, and what memory.
+
+        The first tasks are tried for that, spread over the data; what they make is committed to the run, so that it is
+        not done again.
 
         Parameters
         ----------
+        rows : float, optional
+            Plan for so many rows instead of those that there are now.
+        sample : float
+            Share of the work that may be tried, at most about five seconds of it. At least one task is; 0: none.
         **options
-            See ``Options``.
+            See ``Options``. ``engine`` may be ``"simulated:1000"`` here: a cluster that is not there.
 
         Returns
         -------
@@ -51,9 +59,9 @@ class Job:
         UsageError
             The job cannot be carried out like this: a column does not suit its aggregate, or memory is too small.
         """
-        from shardwise.api.planning import plan
+        from shardwise.api.prediction import Ask, plan
 
-        return plan(self, Options.of(options))
+        return plan(self, Options.of(options), Ask(None if rows is None else int(rows), sample))
 
     def run(self, **options: Any) -> Result:
         """Carry it out, or go on where an earlier run of the same job stopped; a finished run answers at once.

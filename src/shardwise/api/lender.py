@@ -53,6 +53,13 @@ class Lender:
         self._watcher = watcher
         self._driver: Driver | None = None
 
+    def change(self, choice: Choice) -> None:
+        """From now on as another choice says; on the same engine its workers go on."""
+        if (choice.engine, choice.workers) != (self.choice.engine, self.choice.workers):
+            self.close()
+            self._driver = None
+        self.choice = choice
+
     def carry_out(self, graph: Graph) -> dict[int, Any]:
         """Commits of all tasks, by id."""
         if all(task.done for task in graph.tasks):

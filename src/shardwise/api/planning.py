@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from shardwise.api.runs import RunLedger, look_at
+from shardwise.api.runs import RunLedger
 from shardwise.engines.registry import engine_label, engine_reach, engine_room
 from shardwise.errors import UsageError
 from shardwise.plan.choose import Choice, choose
@@ -13,10 +15,12 @@ from shardwise.plan.shards import Weights, cut
 from shardwise.plan.work import AggregateTo, DescribeTo, Work
 
 if TYPE_CHECKING:
-    from shardwise.api.job import Job
     from shardwise.api.options import Options
-    from shardwise.plan.plan import Plan, StagePlan
+    from shardwise.plan.plan import StagePlan
     from shardwise.run.graph import Graph
+
+CarryOut = Callable[["Graph"], dict[int, Any]]
+"""Commits of all tasks of a graph, by id, once they are made."""
 
 
 def refuse_a_place_of_our_own(options: Options) -> None:
@@ -63,31 +67,18 @@ def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[G
     return rows_graph(work, end, ledger, cutter)
 
 
-def plan(job: Job, options: Options) -> Plan:
-    """What ``runner.run`` would do. Writes nothing; functions whose result has to be settled are not called."""
-    from shardwise.plan.memory import projected
-    from shardwise.plan.plan import Plan
+def settle(work: Work, end: int, ledger: RunLedger, carry_out: CarryOut) -> Work:
+    """The job with the columns of its functions known: one task calls them on the first batch."""
+    from shardwise.compute.programs.settle import settled_operations
 
-    refuse_a_place_of_our_own(options)
-    work = job.work(options)
-    with look_at(work, job.title, options) as ledger:
-        end = reach(work, options.share, ledger)
-        choice = choice_of(work, options, end)
-        stages = _planned(work, end, choice, ledger)
-        return Plan(
-            job.title,
-            choice.engine,
-            choice.workers,
-            choice.threads,
-            stages,
-            projected(work, choice.engine.split(":")[0], choice.workers),
-            options.memory_bytes,
-            ledger.kept_at,
-            choice.reasons,
-        )
+    graph, task = settle_graph(work.pipeline, end, ledger)
+    outputs = carry_out(graph)[task].outputs
+    operations = settled_operations(work.pipeline.operations, bytes(ledger.read(outputs[0])))
+    return replace(work, pipeline=replace(work.pipeline, operations=operations))
 
 
-def _planned(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[StagePlan, ...]:
+def stages_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[StagePlan, ...]:
+    """What each stage will do, in numbers."""
     from shardwise.plan.preview import preview
 
     if work.settled:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shardwise.api.lender import Lender
 from shardwise.api.options import Options
 from shardwise.api.outcome import Answer, answer
-from shardwise.api.planning import choice_of, graph_of, reach, refuse_a_place_of_our_own
+from shardwise.api.planning import CarryOut, choice_of, graph_of, reach, refuse_a_place_of_our_own, settle
 from shardwise.api.quarantine import Allowance, Keeper, joined, keep_after_failure
 from shardwise.api.result import Result, RunInfo
 from shardwise.api.room import with_need
 from shardwise.api.runs import RunLedger, open_ledger
-from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError
+from shardwise.engines.registry import engine_label
+from shardwise.errors import DiskFull, NonDeterministic, ShardwiseError, UsageError
 from shardwise.plan.choose import Choice
-from shardwise.plan.graphs import settle_graph
 from shardwise.plan.work import Work, WriteTo
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
@@ -30,8 +29,16 @@ if TYPE_CHECKING:
     from shardwise.run.graph import Graph
 
 
+LEAST_TO_PLAN = 3.0
+"""Where less than so many seconds of work are left, planning them takes longer than it saves."""
+
+
 def run(job: Job, options: Options) -> Result:
     """Carry out a job."""
+    if engine_label(options.engine).startswith("simulated"):
+        raise UsageError(
+            f"{engine_label(options.engine)} is not there: it can only be planned for", "add --plan, or job.plan(...)"
+        )
     started = time.monotonic()
     refuse_a_place_of_our_own(options)
     work = job.work(options)
@@ -75,10 +82,13 @@ class _Run:
                 if not self.work.settled:
                     if trial is not None:
                         trial.settle(self.work, end)
-                    self._settle(end, carry_out)
+                    self.work = settle(self.work, end, self.ledger, carry_out)
                 self.ledger.begin(self.work)
                 if trial is not None:
                     lender.choice = choice = trial.decide(self.work, end)
+                    if trial.rest > LEAST_TO_PLAN:
+                        choice = self._replanned(choice, end, carry_out)
+                        lender.change(choice)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
                 self._finish(made, end)
@@ -122,14 +132,12 @@ class _Run:
 
         return Trial(self.ledger, choice, self.options.timeout is not None)
 
-    def _settle(self, end: int, carry_out: CarryOut) -> None:
-        from shardwise.compute.programs.settle import settled_operations
+    def _replanned(self, choice: Choice, end: int, carry_out: CarryOut) -> Choice:
+        """What a sample on workers shows: as many as were thought of, fewer, or none."""
+        from shardwise.api.prediction import Planner
 
-        pipeline = self.work.pipeline
-        graph, task = settle_graph(pipeline, end, self.ledger)
-        outputs = carry_out(graph)[task].outputs
-        operations = settled_operations(pipeline.operations, bytes(self.ledger.read(outputs[0])))
-        self.work = replace(self.work, pipeline=replace(pipeline, operations=operations))
+        planner = Planner(self.job.title, self.work, self.options, self.ledger, end, choice)
+        return planner.measured(planner.sample(carry_out))[1] if planner.can_compare else choice
 
     def _carry_out(self, end: int, choice: Choice, carry_out: CarryOut) -> Answer:
         while True:
@@ -163,9 +171,6 @@ class _Run:
 
     def _is_whole(self, end: int) -> bool:
         return end == sum(fragment.batches for fragment in self.work.pipeline.source.fragments)
-
-
-CarryOut = Callable[["Graph"], dict[int, Any]]
 
 
 @dataclass(slots=True)

@@ -78,6 +78,12 @@ class RunLedger:
         """Keep now what was left for later."""
         self._keeper.write_notes()
 
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """What was noted of a kind in the run's directory, oldest first."""
+        if not self.kept_at or not hasattr(self._keeper, "events"):
+            return []
+        return [line.data for line in self._keeper.events() if line.kind == kind]
+
     def committed(self, stage: str) -> list[Commit]:
         """Commits of earlier drivers."""
         found: list[Commit] = self._keeper.committed(stage)
@@ -87,6 +93,16 @@ class RunLedger:
         """Ranges whose commits have lost their files."""
         found: list[tuple[int, int]] = self._keeper.lost(stage)
         return found
+
+    @property
+    def takes_commits(self) -> bool:
+        """Whether this call may work in it, or only look."""
+        return hasattr(self._keeper, "commit")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier call finished the run."""
+        return self._done is not None
 
     @property
     def is_open(self) -> bool:

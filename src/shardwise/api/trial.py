@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import signal
 import socket
 import sys
@@ -75,10 +76,13 @@ class Trial:
     ----------
     attempts : set of int
         Those made here.
+    rest : float
+        Seconds that one process would still take; infinite where that is not known.
     """
 
     def __init__(self, ledger: RunLedger, choice: Choice, timed: bool) -> None:
         self.attempts: set[int] = set()
+        self.rest = math.inf
         self._ledger = ledger
         self._choice = choice
         self._open = choice.undecided and not timed and _signal_is_free()
@@ -126,7 +130,7 @@ class Trial:
                 seconds = time.monotonic() - started
                 spent, tasks, left = spent + seconds, tasks + 1, left - (end - at)
                 each, at = max(seconds, 1e-9) / (end - at), end
-                rest = each * left
+                self.rest = rest = each * left
                 sure = tasks > 1 and spent > LEAST_SECONDS  # the first one also imports, and meets cold caches
                 if sure and rest * (1 - 1 / self._choice.workers) > START_SECONDS:
                     return self._choice.beside(f"tried in this process: {rest:.1f} s left for one process")

@@ -25,7 +25,7 @@ def print_plan(job: Job, options: RunOptions) -> None:
     """Print what would happen."""
     plan = job.plan(**options.for_plan())
     if options.as_json:
-        print_json(plan.to_json())
+        print_json(plan.to_dict())
     else:
         put(str(plan))
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shardwise.cli.values import COUNT, DURATION, SHARE, SIZE
+from shardwise.errors import UsageError
 
 Command = Callable[..., None]
 
@@ -37,20 +38,37 @@ class RunOptions:
     ship: tuple[str, ...] = ()
     progress: str = "auto"
     plan: bool = False
+    rows: int | None = None
+    sample: float | None = None
+    no_sample: bool = False
     as_json: bool = False
     quiet: bool = False
 
     def for_plan(self) -> dict[str, Any]:
         """Arguments of ``job.plan``: only what was said."""
+        sample = 0.0 if self.no_sample else self.sample
+        asked = {"rows": self.rows, "sample": sample}
+        return self._said() | {name: value for name, value in asked.items() if value is not None}
+
+    def for_run(self) -> dict[str, Any]:
+        """Arguments of ``job.run``.
+
+        Raises
+        ------
+        UsageError
+            Something was said that only a plan can heed.
+        """
+        for name in ("rows", "sample", "no_sample"):
+            if getattr(self, name) not in (None, False):
+                raise UsageError(f"--{name.replace('_', '-')} says how to plan", "add --plan")
+        return {**self._said(), "progress": "none" if self.quiet else self.progress}
+
+    def _said(self) -> dict[str, Any]:
         names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
         said = {name: getattr(self, name) for name in (*names, "first", "on_error", "max_quarantined")}
         given = {name: value for name, value in said.items() if value is not None}
         given |= {"ship": self.ship} if self.ship else {}
         return given | ({"restart": True} if self.restart else {})
-
-    def for_run(self) -> dict[str, Any]:
-        """Arguments of ``job.run``."""
-        return {**self.for_plan(), "progress": "none" if self.quiet else self.progress}
 
 
 _RUN_OPTIONS = (
@@ -81,7 +99,10 @@ _RUN_OPTIONS = (
     click.option(
         "--ship", multiple=True, metavar="MODULE", help="Send a module or package, by name or path, to clusters."
     ),
-    click.option("--plan", is_flag=True, help="Print what would happen, and stop."),
+    click.option("--plan", is_flag=True, help="Try a little, print what would happen, time and memory, and stop."),
+    click.option("--rows", type=COUNT, help="With --plan: for so many rows instead of those there are: 1e9."),
+    click.option("--sample", type=SHARE, help="With --plan: try this part of the work (5%)."),
+    click.option("--no-sample", is_flag=True, help="With --plan: try nothing, and predict no time."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document with all digits, nothing else."),
     click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something fails."),
     click.option(

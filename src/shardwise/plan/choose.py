@@ -81,14 +81,14 @@ def choose(
     name, slots = _engine(work, engine, workers or lent, end, reasons, watched=memory is not None)
     if memory is not None:
         slots = _fitting(work, name, slots, memory, reasons)
-    cores = usable_cores()
+    cores, total = usable_cores(), Weights.of(work.pipeline.source.fragments).total
     if far:
         why = f"the cluster has room for {room}" if room else f"{'--workers' if workers else 'as many cores are here'}"
         reasons.append(f"{slots} slots of one thread each are asked for ({why}), and used as they come")
-        target = _target(work, slots, shard_size, reasons)
+        target = shard_weight(work, slots, shard_size, total)
         return Choice(engine, slots, 1, target, None if memory is None else share(memory, slots), tuple(reasons))
     threads = (workers if name == "inline" and workers else cores) if name == "inline" else max(1, cores // slots)
-    target = _target(work, slots, shard_size, reasons)
+    target = shard_weight(work, slots, shard_size, total)
     ceiling = memory if name == "inline" else share(memory, slots)
     url = f"{name}:{slots}" if name == "local" else name
     undecided = engine == "auto" and workers is None and memory is None and name != "inline" and not work.guarded
@@ -136,12 +136,11 @@ def _fitting(work: Work, name: str, slots: int, memory: int, reasons: list[str])
     )
 
 
-def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) -> float:
-    weights = Weights.of(work.pipeline.source.fragments)
+def shard_weight(work: Work, slots: int, shard_size: int | None, total: float) -> float:
+    """Weight of a shard, for so much in all: bytes, or ordinals where nobody knows how many bytes there are."""
     sized = all(f.size is not None for f in work.pipeline.source.fragments)
     if not sized:
-        ordinals = weights.total
-        share = max(1.0, ordinals / (slots * SHARDS_PER_SLOT))
+        share = max(1.0, total / (slots * SHARDS_PER_SLOT))
         return float(shard_size) if shard_size else min(share, MOST_ITEMS)
     if shard_size:
         return float(shard_size)
@@ -151,5 +150,5 @@ def _target(work: Work, slots: int, shard_size: int | None, reasons: list[str]) 
             low, high = PARSED_SHARD
     else:
         (low, high), shards = FUNCTION_SHARD, SHARDS_PER_SLOT
-    least = min(low, weights.total / slots)  # no slot stays without work
-    return min(max(weights.total / (slots * shards), least), high)
+    least = min(low, total / slots)  # no slot stays without work
+    return min(max(total / (slots * shards), least), high)

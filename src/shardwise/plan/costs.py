@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from shardwise.plan.sample import Phase, Sample, Tried
 
 UNKNOWN_SPREAD = 0.25
-"""Relative spread of a task's time where a single one was tried."""
+"""Relative doubt for each thing that could not be measured: how tasks differ, what warm ones cost, short and long."""
 
 LEAST_SPREAD = 0.02
 """No machine repeats itself more exactly."""
@@ -91,8 +91,8 @@ def fit(sample: Sample) -> Costs:
     fixed, each = line(alone)
     errors = [math.log(seconds / max(fixed + each * weight, 1e-9)) for weight, seconds in alone if seconds > 0]
     spread = max(LEAST_SPREAD, stdev(errors)) if len(errors) > 1 else UNKNOWN_SPREAD
-    cold = all(phase.cold for phase in phases)
-    doubt = _t80(len(errors) - 1) * spread / math.sqrt(max(1, len(errors))) + (UNKNOWN_SPREAD if cold else 0.0)
+    unknown = [all(phase.cold for phase in phases), not _differ([weight for weight, _ in alone])]
+    doubt = _t80(len(errors) - 1) * spread / math.sqrt(max(1, len(errors))) + UNKNOWN_SPREAD * sum(unknown)
     return Costs(fixed, each, crowding, spread, doubt)
 
 
@@ -113,7 +113,7 @@ def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
         return fmean(seconds for _, seconds in points), 0.0
     inverses, paces = [x for x, _ in usable], [y for _, y in usable]
     proportional = 0.0, fmean(paces)
-    if max(inverses) < 1.5 * min(inverses):
+    if not _differ(inverses):
         return proportional
     constant = sum(x * y for x, y in usable) / sum(x * x for x in inverses), 0.0
     centre = fmean(inverses)
@@ -121,6 +121,11 @@ def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     free = fixed, fmean(paces) - fixed * centre
     candidates = [found for found in (proportional, constant, free) if min(found) >= 0]
     return min(candidates, key=lambda found: sum((found[1] + found[0] * x - y) ** 2 for x, y in usable))
+
+
+def _differ(weights: Sequence[float]) -> bool:
+    """Whether weights differ so much that what a task costs can be told from what its data costs."""
+    return max(weights) >= 1.5 * min(weights)
 
 
 def _crowding(phases: Sequence[Phase]) -> float:

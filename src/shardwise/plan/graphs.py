@@ -42,6 +42,13 @@ def settle_graph(pipeline: Pipeline, end: int, done: Done) -> tuple[Graph, int]:
     return graph, graph.task("settle", 0, end)
 
 
+def source_stage_name(work: Work) -> str:
+    """Name of the stage whose tasks read the source."""
+    if isinstance(work.target, WriteTo):
+        return "write"
+    return "collect" if isinstance(work.target, CollectTo) else "partial"
+
+
 def source_stage(work: Work) -> Stage:
     """The stage whose tasks read the source."""
     target = work.target

@@ -85,8 +85,8 @@ class Sample:
         Seconds of merging one more state, or of handing over one more output, at the end.
     state : int
         Bytes of a state or output of a task, on average.
-    driver : int
-        Most bytes of memory that this process held.
+    before, driver : int
+        Bytes of memory that this process held before, and at most.
     """
 
     engine: str
@@ -95,6 +95,7 @@ class Sample:
     start: float = 0.0
     merge: float = 0.0
     state: int = 0
+    before: int = 0
     driver: int = 0
 
     @property
@@ -128,9 +129,10 @@ def choose_trials(
 ) -> Trials:
     """Where to try at most ``share`` of what is left, and at least one unit of it.
 
-    Each worker first gets a unit that only warms it up. Of the rest a quarter is tried one task at a time, a short one
-    and a long one, so that what a task costs can be told from what its data costs; the others on all workers at once.
-    Tasks of a phase lie evenly over the data.
+    Each worker first gets a unit that only warms it up. Of the rest a part is tried one task at a time, a short one and
+    a long one, so that what a task costs can be told from what its data costs: a quarter for two workers, the less the
+    more they are, as all others wait meanwhile. What is left is tried on all workers at once. Tasks of a phase lie
+    evenly over the data.
 
     Parameters
     ----------
@@ -149,23 +151,38 @@ def choose_trials(
     --------
     >>> found = choose_trials([(0, 400)], Weights((0, 400), (1.0,)), workers=2, unit=1)
     >>> len(found.cold), len(found.alone), len(found.together)
-    (2, 2, 8)
+    (2, 2, 4)
     >>> sum(b - a for part in (found.cold, found.alone, found.together) for a, b in part) <= 20
     True
     """
     units = [part for first, last in gaps for part in pairwise([*_starts(first, last, unit), last])]
+    if not units:
+        return Trials()
     allowed = max(1, int(len(units) * share))
-    cold = min(workers, allowed) if allowed > workers else 0
+    cold = workers if allowed >= workers + 2 else 0
     rest = allowed - cold
-    single = rest // 4 if workers > 1 and rest >= 4 else 0
-    lengths_alone = [] if not single else [1] if single == 1 else [max(1, single // 4), single - max(1, single // 4)]
-    several = rest - single
-    count = min(several, SPREAD * workers)
-    lengths_together = [several // count + (i < several % count) for i in range(count)] if count else []
-    lengths = [1] * cold + lengths_alone + lengths_together
-    found = _spread(units, lengths)
-    edge = cold + len(lengths_alone)
+    single = max(2, rest // (2 * workers)) if workers > 1 and rest >= 6 else 0
+    alone, together = _lengths(single, 1), _lengths(rest - single, workers)
+    found = _spread(units, [1] * cold + alone + together)
+    edge = cold + len(alone)
     return Trials(tuple(found[:cold]), tuple(found[cold:edge]), tuple(found[edge:]))
+
+
+def _lengths(units: int, workers: int) -> list[int]:
+    """Lengths of tasks that make up so many units, for workers that take them side by side: at first as many of one
+    unit as there are workers, then long ones, so that what a task costs can be told from what its data costs.
+
+    Examples
+    --------
+    >>> _lengths(3, 1), _lengths(4, 1), _lengths(8, 2), _lengths(40, 2)
+    ([1, 2], [1, 3], [1, 1, 3, 3], [1, 1, 7, 7, 6, 6, 6, 6])
+    """
+    if units < 3 * workers:
+        return [1] * min(units, workers) + ([units - workers] if units > workers else [])
+    left = units - workers
+    count = max(workers, min((SPREAD - 1) * workers, left // 5))
+    count += -count % workers
+    return [1] * workers + [left // count + (i < left % count) for i in range(count)]
 
 
 def _starts(first: int, last: int, unit: int) -> list[int]:

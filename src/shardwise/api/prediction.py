@@ -1,0 +1,255 @@
+"""``job.plan()``: try the first tasks, simulate the run at what they cost, compare ways, and say what would happen."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from shardwise.api.lender import Lender
+from shardwise.api.options import Options
+from shardwise.api.planning import (
+    CarryOut,
+    choice_of,
+    graph_of,
+    reach,
+    refuse_a_place_of_our_own,
+    settle,
+    stages_of,
+)
+from shardwise.api.runs import RunLedger, look_at, open_ledger
+from shardwise.api.sampling import Sampler
+from shardwise.compute.machine import usable_cores, usable_memory
+from shardwise.engines.registry import engine_label, parse_engine
+from shardwise.errors import RunIsTaken
+from shardwise.plan import held
+from shardwise.plan.candidates import Ground, Way, choose, ways
+from shardwise.plan.choose import Choice
+from shardwise.plan.explain import VECTORISE, explain
+from shardwise.plan.fitting import refuse_what_does_not_fit
+from shardwise.plan.forecast import Load
+from shardwise.plan.memory import USABLE_SHARE, projected
+from shardwise.plan.plan import Plan
+from shardwise.plan.sample import SHARE, Sample
+from shardwise.plan.scaled import Scaled
+from shardwise.plan.shards import Weights
+from shardwise.plan.work import Work
+from shardwise.records import plain, revive
+from shardwise.report.progress import Progress
+from shardwise.report.watcher import ProgressWatcher
+
+if TYPE_CHECKING:
+    from shardwise.api.job import Job
+
+SLOWEST_ROW = 0.001
+"""A function that takes longer for a row, in seconds, is not called again only to count its steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a plan is asked for: ``rows`` of data, where there will be more than there is now; the ``share`` of the work
+    that may be tried."""
+
+    rows: int | None = None
+    share: float = SHARE
+
+
+def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
+    """What ``runner.run`` would do and take. What is tried for it is committed to the run."""
+    began = time.monotonic()
+    ask = ask or Ask()
+    scaled = Scaled.of(engine_label(options.engine), ask.rows)
+    here = replace(options, engine="auto") if scaled.engine else options
+    refuse_a_place_of_our_own(here)
+    work = job.work(here)
+    with _ledger(work, job.title, here, ask.share) as ledger:
+        end = reach(work, here.share, ledger)
+        planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled)
+        if ask.share <= 0 or ledger.is_finished or end == 0 or not ledger.takes_commits:
+            return planner.unmeasured()
+        head = time.monotonic() - began
+        return planner.measured(planner.trying(ask.share), head)[0]
+
+
+@contextlib.contextmanager
+def _ledger(work: Work, title: str, options: Options, share: float) -> Iterator[RunLedger]:
+    """The run's ledger, to commit what is tried; to look at only, where nothing is or another driver works in it."""
+    with contextlib.ExitStack() as stack:
+        ledger = None
+        if share > 0:
+            with contextlib.suppress(RunIsTaken):
+                ledger = stack.enter_context(open_ledger(work, title, options))
+        yield ledger or stack.enter_context(look_at(work, title, options))
+
+
+@dataclass(slots=True)
+class Planner:
+    """Plans one job.
+
+    Parameters
+    ----------
+    title : str
+        The job in a line.
+    work : Work
+        The job.
+    options : Options
+        What the person asked for.
+    ledger : RunLedger
+        What is committed.
+    end : int
+        Ordinals to do.
+    choice : Choice
+        What arithmetic says.
+    scaled : Scaled
+        How the plan's data and engine differ from those that are here.
+    """
+
+    title: str
+    work: Work
+    options: Options
+    ledger: RunLedger
+    end: int
+    choice: Choice
+    scaled: Scaled = field(default_factory=Scaled)
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether so much is left that trying one worker and all of them takes little of it."""
+        return self.end * SHARE / self.work.part_batches >= self.choice.workers + 4
+
+    def unmeasured(self) -> Plan:
+        """What is known without running anything."""
+        choice = self.choice
+        memory = projected(self.work, parse_engine(choice.engine)[0], choice.workers)
+        return Plan(
+            self.title,
+            choice.engine,
+            choice.workers,
+            choice.threads,
+            stages_of(self.work, self.end, choice, self.ledger),
+            memory,
+            self.options.memory_bytes,
+            self.ledger.kept_at,
+            choice.reasons,
+        )
+
+    def measured(self, sample: Sample, head: float = 0.0) -> tuple[Plan, Choice]:
+        """What a sample shows, and the choice that follows; ``head``: seconds that pass before the first task.
+
+        Raises
+        ------
+        UsageError
+            It would not fit in memory.
+        """
+        ground = self._ground(sample, head)
+        found = ways(ground, self.scaled.choice(self.choice), self._load, self._free)
+        best = choose(found, ground.limit) if self._free else found[0]
+        refuse_what_does_not_fit(best, ground, self.work, self.options.memory_bytes)
+        made = self._plan(best, found, ground)
+        if self.ledger.kept_at:
+            self.ledger.note("plan", made.to_dict())
+        return made, best.choice
+
+    def trying(self, share: float) -> Sample:
+        """Open the engine and try tasks on it."""
+        watcher = ProgressWatcher(Progress("none"))
+        lender = Lender(self.choice, self.options, self.ledger, watcher, self.work.guarded, self.work.is_native)
+        with contextlib.closing(lender):
+            if not self.work.settled:
+                self.work = settle(self.work, self.end, self.ledger, lender.carry_out)
+            self.ledger.begin(self.work)
+            return self.sample(lender.carry_out, share)
+
+    def sample(self, carry_out: CarryOut, share: float = SHARE) -> Sample:
+        """What was tried before on this engine with so many workers, or what is tried now."""
+        choice = self.choice
+        for note in reversed(self.ledger.notes("sample")):
+            if (note["engine"], note["workers"]) == (choice.engine, choice.workers):
+                earlier: Sample = revive(Sample, note)
+                return earlier
+        sample = Sampler(self.work, self.end, choice, self.ledger, carry_out).take(share)
+        if self.ledger.kept_at:
+            self.ledger.note("sample", plain(sample))
+        return sample
+
+    @property
+    def _free(self) -> bool:
+        """Whether the person left the engine and the number of workers to us."""
+        return self.options.engine == "auto" and self.options.workers is None and not self.scaled.engine
+
+    def _load(self, choice: Choice) -> Load:
+        weights = Weights.of(self.work.pipeline.source.fragments)
+        if self.scaled.rows or self.scaled.engine:
+            return self.scaled.load(self.work, choice, weights.between(0, self.end))
+        return Load(graph_of(self.work, self.end, choice, self.ledger)[0].tasks, weights)
+
+    def _steps(self, sample: Sample) -> float:
+        """Steps of the interpreter that a row costs, where functions take the time and do not take too long to ask."""
+        reading, computing = (sum(getattr(task, name) for task in sample.tried) for name in ("read", "compute"))
+        rows = sum(task.rows for task in sample.tried)
+        if computing < VECTORISE * reading or not rows or computing / rows > SLOWEST_ROW:
+            return 0.0
+        from shardwise.api.interpreted import steps_of_a_row
+
+        return steps_of_a_row(self.work)
+
+    def _ground(self, sample: Sample, head: float) -> Ground:
+        source = self.work.pipeline.source
+        weights = Weights.of(source.fragments)
+        carried = 0 if source.remote_safe else sum(f.size or 0 for f in source.fragments)
+        limit = self.options.memory_bytes or int(usable_memory() * USABLE_SHARE)
+        return Ground(
+            sample,
+            self.work.is_native,
+            usable_cores(),
+            carried * seconds_a_byte() if carried else 0.0,
+            carried,
+            head,
+            limit,
+            int(held.of_result(self.work, sample, weights.between(0, self.end)) * self.scaled.factor_of(self.work)),
+            all(fragment.size is not None for fragment in source.fragments),
+        )
+
+    def _plan(self, best: Way, found: Sequence[Way], ground: Ground) -> Plan:
+        choice, forecast = best.choice, best.forecast
+        told = explain(best, found, ground, self.work, self._steps(ground.sample))
+        stages = tuple(
+            replace(stage, seconds=_rounded(forecast.stages.get(stage.name)), memory_bytes=best.memory)
+            for stage in stages_of(self.work, self.end, choice, self.ledger)
+        )
+        return Plan(
+            self.title,
+            choice.engine,
+            choice.workers,
+            choice.threads,
+            stages,
+            best.memory,
+            self.options.memory_bytes,
+            self.ledger.kept_at,
+            (*choice.reasons, *self.scaled.reasons(self.work), *told.reasons),
+            seconds=_rounded(forecast.seconds),
+            seconds_low=_rounded(forecast.low),
+            seconds_high=_rounded(forecast.high),
+            bottleneck=told.bottleneck,
+            alternatives=tuple(one.row(ground.limit, one is best) for one in found),
+            sample=ground.sample.facts(Weights.of(self.work.pipeline.source.fragments).between(0, self.end)),
+        )
+
+
+def seconds_a_byte() -> float:
+    """Seconds of copying a byte into memory that workers share, measured now."""
+    from shardwise.data.loans import Loans
+
+    size = 32 << 20
+    data: Any = bytes(size)
+    loans = Loans("host")
+    with contextlib.closing(loans):
+        began = time.monotonic()
+        loans.file(data, data)
+        return (time.monotonic() - began) / size
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,191 @@
+"""Ways to carry a job out, each with what it would take: predicted by the same simulation, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from shardwise.engines.registry import parse_engine
+from shardwise.plan import held
+from shardwise.plan.choose import START_SECONDS, Choice
+from shardwise.plan.costs import Costs, fit, mean_of
+from shardwise.plan.forecast import Forecast, Load, Setting, forecast
+from shardwise.plan.plan import Alternative
+from shardwise.plan.sample import Sample
+
+BETTER = 0.05
+"""A way with more processes or other shards has to be sooner done by this part, or it is not worth its trouble."""
+
+LENGTHS = (1.0, 0.5, 2.0)
+"""Lengths of shards that are compared, as multiples of the usual one."""
+
+Cut = Callable[[Choice], Load]
+"""What is left to do, cut as a choice says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is known of a job, whichever way it is carried out.
+
+    Parameters
+    ----------
+    sample : Sample
+        What was measured, and where.
+    native : bool
+        Whether kernels do all the work, on all threads of a process.
+    cores : int
+        That this host has.
+    carry : float
+        Seconds of bringing workers what lies in this process's memory; ``carried``: bytes of it.
+    head : float
+        Seconds before the first task.
+    limit : int
+        Bytes of memory that all processes may hold together.
+    result : int
+        Bytes of a result that is collected.
+    sized : bool
+        Whether weights are bytes; else they are ordinals.
+    """
+
+    sample: Sample
+    native: bool
+    cores: int
+    carry: float = 0.0
+    carried: int = 0
+    head: float = 0.0
+    limit: int = 1 << 62
+    result: int = 0
+    sized: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A choice, and what it would take."""
+
+    choice: Choice
+    forecast: Forecast
+    memory: int
+    costs: Costs
+    load: Load
+    sized: bool
+
+    def row(self, limit: int, chosen: bool = False) -> Alternative:
+        """As a line of a plan."""
+        f = self.forecast
+        return Alternative(
+            self.choice.engine,
+            self.choice.workers,
+            int(self.choice.target) if self.sized else None,
+            None if self.sized else max(1, int(self.choice.target)),
+            round(f.seconds, 3),
+            round(f.low, 3),
+            round(f.high, 3),
+            self.memory,
+            self.memory <= limit,
+            chosen,
+        )
+
+
+def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
+    """What a choice would take."""
+    name = parse_engine(choice.engine)[0]
+    load = cut(choice)
+    costs = costs_on(ground, name, choice.workers)
+    sample = ground.sample
+    here = name == "inline"
+    start = 0.0 if here else sample.start if _measured_on(sample, name) else START_SECONDS
+    setting = Setting(
+        name,
+        choice.workers,
+        hosts=1 if name in ("inline", "local") else max(1, -(-choice.workers // ground.cores)),
+        start=start,
+        carry=0.0 if here else ground.carry,
+        head=ground.head,
+        commit=_commit(sample),
+    )
+    found = forecast(load, costs, sample.merge, setting)
+    memory = held.of_all(sample, name, choice.workers, load.heaviest, ground.result, 0 if here else ground.carried)
+    return Way(choice, found, memory, costs, load, ground.sized)
+
+
+def costs_on(ground: Ground, name: str, workers: int) -> Costs:
+    """Costs of a task there, from where they were measured.
+
+    Kernels use all threads of this process inline, and one core each in workers: then a task takes as many times as
+    long as there are cores, and workers do not crowd each other.
+    """
+    sample = ground.sample
+    costs = replace(fit(sample), between=_between(sample))
+    was, becomes = parse_engine(sample.engine)[0] == "inline", name == "inline"
+    if not ground.native or was == becomes:
+        return costs
+    if was:
+        return replace(costs.times(float(ground.cores)), crowding=0.0)
+    crowd = 1 + costs.crowding * (ground.cores - 1)
+    return replace(costs.times(crowd / ground.cores), crowding=0.0)
+
+
+def ways(ground: Ground, asked: Choice, cut: Cut, free: bool) -> list[Way]:
+    """Ways to compare: the one that was thought of first; and where the person left it open (``free``), this process
+    alone and fewer workers, and with the best of them shorter and longer shards."""
+    found = [way(ground, asked, cut)]
+    if not free:
+        return found
+    if parse_engine(asked.engine)[0] == "inline":
+        return [*found, way(ground, _workers(asked, ground.cores, ground), cut)]
+    found.append(way(ground, asked.alone("inline"), cut))
+    found += [way(ground, _workers(asked, fewer, ground), cut) for fewer in _fewer(asked.workers)]
+    best = choose(found, ground.limit)
+    if best.choice.engine != "inline":
+        found += [way(ground, replace(best.choice, target=best.choice.target * by), cut) for by in LENGTHS[1:]]
+    return found
+
+
+def choose(found: Sequence[Way], limit: int) -> Way:
+    """The way that is soonest done of those that fit; of those nearly as soon the one with fewest workers, and with
+    shards of the usual length."""
+    fitting = [one for one in found if one.memory <= limit] or list(found)
+    least = min(one.forecast.seconds for one in fitting)
+    near = [one for one in fitting if one.forecast.seconds <= least * (1 + BETTER)]
+    usual = found[0].choice.target
+    return min(near, key=lambda one: (one.choice.engine != "inline", one.choice.workers, one.choice.target != usual))
+
+
+def _workers(choice: Choice, workers: int, ground: Ground) -> Choice:
+    threads = max(1, ground.cores // workers)
+    return replace(choice, engine=f"local:{workers}", workers=workers, threads=threads)
+
+
+def _fewer(workers: int) -> list[int]:
+    """Half as many, a quarter, ... and one."""
+    found = []
+    while workers > 1:
+        workers //= 2
+        found.append(workers)
+    return found
+
+
+def _measured_on(sample: Sample, name: str) -> bool:
+    return parse_engine(sample.engine)[0] == name and sample.start > 0
+
+
+def _singles(sample: Sample) -> list[float]:
+    """Seconds beside the tasks themselves, a task, in phases where one worked at a time."""
+    phases = [p for p in sample.phases if p.busy == 1 and not p.cold and p.tried]
+    return [max(0.0, (p.seconds - sum(t.seconds for t in p.tried)) / len(p.tried)) for p in phases]
+
+
+def _commit(sample: Sample) -> float:
+    """Seconds of a commit, and of telling it."""
+    singles = _singles(sample)
+    return sum(singles) / len(singles) if singles else 0.01
+
+
+def _between(sample: Sample) -> float:
+    """Seconds that a slot waits for its next task: in this process also that of committing the one before."""
+    return _commit(sample) * (1.0 if parse_engine(sample.engine)[0] == "inline" else 0.25)
+
+
+def mean_batch(sample: Sample) -> int:
+    """Bytes that a task's data takes in memory, on average."""
+    return int(mean_of(sample.tried, "size"))

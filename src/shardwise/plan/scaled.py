@@ -1,0 +1,132 @@
+"""Plans for what is not there yet: more rows than the data has, and a cluster that nobody has rented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shardwise.compute.machine import usable_cores
+from shardwise.engines.registry import parse_engine
+from shardwise.errors import UsageError
+from shardwise.plan.choose import shard_weight
+from shardwise.plan.forecast import Load
+from shardwise.plan.graphs import FAN_IN, source_stage_name
+from shardwise.plan.shards import Weights
+from shardwise.plan.work import CollectTo, WriteTo
+from shardwise.run.messages import Task
+from shardwise.sizes import format_count
+
+if TYPE_CHECKING:
+    from shardwise.plan.choose import Choice
+    from shardwise.plan.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """How the plan's data and engine differ from those that are here.
+
+    Parameters
+    ----------
+    engine : str
+        URL of a simulated engine; empty: the engine that was asked for.
+    workers : int
+        That it has.
+    rows : int or None
+        Of the data to come; None: what is there.
+    """
+
+    engine: str = ""
+    workers: int = 0
+    rows: int | None = None
+
+    @classmethod
+    def of(cls, engine: str, rows: int | None) -> Scaled:
+        """From an engine's URL and ``rows``.
+
+        Raises
+        ------
+        UsageError
+            The URL says no number of workers, or rows are not positive.
+
+        Examples
+        --------
+        >>> Scaled.of("simulated:1000", None).workers, Scaled.of("local:4", 10).engine
+        (1000, '')
+        """
+        if rows is not None and rows < 1:
+            raise UsageError(f"rows is {rows}", "give 1 or more")
+        name, argument = parse_engine(engine)
+        if name != "simulated":
+            return cls(rows=rows)
+        if not argument.isdigit() or int(argument) < 1:
+            raise UsageError(f"{engine!r} does not say how many workers", "write simulated:1000")
+        return cls(engine, int(argument), rows)
+
+    def choice(self, choice: Choice) -> Choice:
+        """The choice on the simulated engine: one thread for each worker."""
+        if not self.engine:
+            return choice
+        return replace(choice, engine=self.engine, workers=self.workers, threads=1, undecided=False, reasons=())
+
+    def factor_of(self, work: Work) -> float:
+        """How many times as much data there will be.
+
+        Raises
+        ------
+        UsageError
+            Nobody knows how many rows there are now.
+        """
+        if self.rows is None:
+            return 1.0
+        if not work.rows:
+            raise UsageError(
+                "how many times as much data that is cannot be told: the source does not say how many rows it has",
+                "plan for the data that is there, or give Parquet, .npy or memory, which say so",
+            )
+        return self.rows / work.rows
+
+    def load(self, work: Work, choice: Choice, weight: float) -> Load:
+        """The data to come (``weight``: of what is there now), cut into shards of the length that suits so much."""
+        total = weight * self.factor_of(work)
+        target = shard_weight(work, choice.workers, None, total) if self.rows else choice.target
+        count = max(1, round(total / target))
+        name, tree = source_stage_name(work), not isinstance(work.target, (CollectTo, WriteTo))
+        return Load(shards(name, count, tree), Weights((0, count), (total / count,)))
+
+    def reasons(self, work: Work) -> tuple[str, ...]:
+        """What a reader has to know of such a plan."""
+        found = []
+        if self.rows is not None:
+            found.append(f"for {format_count(self.rows)} rows, {self.factor_of(work):.3g} times what is there")
+        if self.engine:
+            hosts = -(-self.workers // usable_cores())
+            found.append(
+                f"{format_count(self.workers)} workers on {format_count(hosts)} hosts like this one, whose storage "
+                "is taken to keep up"
+            )
+        return tuple(found)
+
+
+def shards(stage: str, count: int, tree: bool) -> list[Task]:
+    """Tasks of one ordinal each; ``tree``: and those that merge what they make.
+
+    Examples
+    --------
+    >>> [task.stage for task in shards("partial", 17, tree=True)][16:]
+    ['partial', 'merge', 'finish']
+    """
+    tasks = [Task(number, stage, number, number + 1) for number in range(count)]
+    nodes = list(tasks)
+    while tree and len(nodes) > FAN_IN:
+        groups = [nodes[at : at + FAN_IN] for at in range(0, len(nodes), FAN_IN)]
+        nodes = [_over(group, "merge", tasks) if len(group) > 1 else group[0] for group in groups]
+    if tree:
+        _over(nodes, "finish", tasks)
+    return tasks
+
+
+def _over(group: Sequence[Task], stage: str, tasks: list[Task]) -> Task:
+    made = Task(len(tasks), stage, group[0].first, group[-1].last, tuple(task.id for task in group))
+    tasks.append(made)
+    return made
