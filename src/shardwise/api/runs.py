@@ -70,6 +70,12 @@ class RunLedger:
         """Keep a line about the run."""
         self._keeper.note(kind, data)
 
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """What was noted of a kind in the run's directory, oldest first."""
+        if not self.kept_at or not hasattr(self._keeper, "events"):
+            return []
+        return [line.data for line in self._keeper.events() if line.kind == kind]
+
     def note_later(self, kind: str, data: dict[str, Any]) -> None:
         """Keep a line about the run with what is kept next."""
         self._keeper.note_later(kind, data)
@@ -77,12 +83,6 @@ class RunLedger:
     def write_notes(self) -> None:
         """Keep now what was left for later."""
         self._keeper.write_notes()
-
-    def notes(self, kind: str) -> list[dict[str, Any]]:
-        """What was noted of a kind in the run's directory, oldest first."""
-        if not self.kept_at or not hasattr(self._keeper, "events"):
-            return []
-        return [line.data for line in self._keeper.events() if line.kind == kind]
 
     def committed(self, stage: str) -> list[Commit]:
         """Commits of earlier drivers."""

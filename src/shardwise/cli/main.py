@@ -22,7 +22,7 @@ from shardwise.errors import InternalError, Interrupted, ShardwiseError, UsageEr
 COMMANDS = (
     *("demo", "describe", "aggregate", "map", "run"),
     *("runs", "show", "report", "watch", "logs", "replay"),
-    *("law", "probe"),
+    *("scale", "law", "growth", "probe"),
 )
 """Each is the object ``command`` of the module of its name in this package, in the order of ``--help``."""
 
