@@ -161,7 +161,7 @@ def ray_cluster(nodes: int = 1, joins: bool = True) -> Iterator[Cluster]:
             cluster.held = lambda: int(ray.cluster_resources()["CPU"] - ray.available_resources().get("CPU", 0))
             yield cluster
         finally:
-            if "ray" in sys.modules:
+            if joins and "ray" in sys.modules:
                 sys.modules["ray"].shutdown()
             cluster.kill()
 

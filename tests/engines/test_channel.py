@@ -9,15 +9,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from processes import PATIENCE, gone
 from shardwise.engines import channel, mail
 from shardwise.engines.agent import Terms
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
-
-PATIENCE = 60.0
 
 
 class Exchange:
@@ -116,3 +116,53 @@ def test_an_agent_lends_and_ends_with_the_line(exchange: tuple[Exchange, channel
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert made.expect("lost")[0] == agent
+
+
+def say(line: socket.socket, message: bytes) -> None:
+    line.sendall(channel.HEADER.pack(len(message)) + message)
+
+
+def heard(line: socket.socket) -> tuple[str, dict[str, Any], bytes]:
+    """What an agent says next; a sign of life is answered by one."""
+    while True:
+        (length,) = channel.HEADER.unpack(channel._exactly(line, channel.HEADER.size))
+        if length:
+            return mail.read(channel._exactly(line, length))
+        say(line, b"")
+
+
+@pytest.mark.parametrize("close", [True, False], ids=["but closes", "and is silent"])
+def test_an_agent_does_not_wait_for_a_driver_that_takes_nothing(close: bool) -> None:
+    """It has more to say than a link holds, and nobody reads that."""
+    tasks, refs, size = 20, 900, 1000
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        door = channel.Door("127.0.0.1", listener.getsockname()[1], b"secret")
+        terms = Terms(poll_seconds=0.2, orphan_seconds=PATIENCE if close else 4.0)
+        lending = threading.Thread(target=channel.lend, args=(door, terms))
+        lending.start()
+        line, _ = listener.accept()
+    with line:
+        mine = bytes(channel.NONCE)
+        line.sendall(mine)
+        theirs, _ = channel._exactly(line, channel.NONCE), channel._exactly(line, 32)
+        line.sendall(door.proof(b"driver", mine + theirs))
+        kind, about = "", dict[str, Any]()
+        say(line, b"")
+        while kind != "up":
+            kind, about, _ = heard(line)
+        for task in range(tasks):  # each names programs that the agent asks for
+            names = [f"{task * refs + ref:0{size}}" for ref in range(refs)]
+            say(line, mail.write("task", slot=0, memory=None, programs=names))
+        if close:
+            say(line, mail.write("close"))
+        lending.join(PATIENCE)
+        assert not lending.is_alive()
+        assert gone(about["pid"])
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            while piece := line.recv(1 << 16):
+                taken += len(piece)
+    assert taken < tasks * refs * size, "the link held all that the agent had to say"

@@ -193,9 +193,37 @@ done = sw.from_items(list(range(20))).map_items(str).collect().run(
     engine={clusters.started("ray").client!r}, workers=1, run_dir={str(tmp_path / "run")!r}, progress=False)
 print(done.to_list() == [str(n) for n in range(20)])
 """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=180)
+    done = in_a_process(script)
     assert done.stdout.endswith("True\n"), done.stderr
+
+
+def test_a_context_of_spark_that_is_stopped_is_told() -> None:
+    """Its JVM stops it where no master answers any more."""
+    skip_where_missing("spark")
+    script = """
+import contextlib
+from pyspark import SparkContext
+from shardwise.engines.protocol import Want
+from shardwise.engines.registry import make_engine
+with contextlib.closing(make_engine("spark")) as engine:
+    engine.open(Want(1))
+    while not engine.wait(None):
+        pass
+    SparkContext._active_spark_context._jsc.sc().stop()
+    while True:
+        engine.wait(None)
+"""
+    done = in_a_process(script)
+    assert "EngineError: no Spark is left at local[1]" in done.stderr, done.stderr
+    assert "the same command finishes the run" in done.stderr
+
+
+def in_a_process(script: str) -> subprocess.CompletedProcess[str]:
+    """What a script of its own says."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120 + PATIENCE
+    )
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -23,7 +23,8 @@ import shardwise as sw
 from clusters import Clusters, skip_where_missing
 from processes import PATIENCE, gone
 from servers.proxy import Proxy
-from shardwise.engines.channel import Door, Switchboard
+from shardwise.engines.channel import Door
+from shardwise.engines.dialled import DialledEngine
 from shardwise.engines.lending import GOES_ON, LendingEngine
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
@@ -32,32 +33,27 @@ SHORT = Waits(poll=0.5, silence=3.0, orphan=4.0, head=3.0, close=10.0)
 HOST = "import sys, cloudpickle; from shardwise.engines.channel import lend; lend(*cloudpickle.load(sys.stdin.buffer))"
 
 
-class DialledEngine(LendingEngine):
+class ProxiedEngine(DialledEngine):
     """Lends slots of processes that dial the driver through a proxy."""
 
-    name = "dialled"
+    name = "proxied"
     waits = SHORT
 
     def __init__(self, patience: float = PATIENCE) -> None:
-        super().__init__(patience)
+        super().__init__(patience=patience)
         self.proxy: Proxy | None = None
         self.hosts: list[subprocess.Popen[bytes]] = []
 
-    def _lend(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
-        door = await self._board.open("127.0.0.1", "127.0.0.1")
+    async def _occupy(self, door: Door) -> None:
         self.proxy = Proxy((door.host, door.port))
-        dialled = dataclasses.replace(door, port=self.proxy.port)
-        self.hosts = [self._start(dialled) for _ in range(self._want.slots)]
+        proxied = dataclasses.replace(door, port=self.proxy.port)
+        self.hosts = [self._start(proxied) for _ in range(self._want.slots)]
         self._asked()
         try:
             while not await asyncio.to_thread(self._closing.wait, 0.1):
                 for number, host in enumerate(self.hosts):
                     if host.poll() is not None:
-                        self.hosts[number] = self._start(dialled)
+                        self.hosts[number] = self._start(proxied)
         finally:
             self._board.close()
             self.proxy.close()
@@ -72,17 +68,13 @@ class DialledEngine(LendingEngine):
             host.stdin.write(cloudpickle.dumps((door, self._terms)))
         return host
 
-    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
-        for message in messages:
-            self._board.post(agent, message)
-
     def _offer(self) -> str:
         return f"it has {len(self.hosts)} processes"
 
 
 @pytest.fixture
-def dialled() -> Iterator[DialledEngine]:
-    engine = DialledEngine()
+def proxied() -> Iterator[ProxiedEngine]:
+    engine = ProxiedEngine()
     try:
         yield engine
     finally:
@@ -146,27 +138,27 @@ def squares(engine: Any, work: Any, directory: Path) -> Any:
 
 @pytest.mark.parametrize("how", ["cut", "stall"])
 def test_a_link_that_fails_costs_an_attempt_and_nothing_else(
-    how: str, dialled: DialledEngine, meddler: Meddler, tmp_path: Path
+    how: str, proxied: ProxiedEngine, meddler: Meddler, tmp_path: Path
 ) -> None:
     def fail() -> None:
-        assert dialled.proxy is not None
-        links = dialled.proxy.accepted
-        getattr(dialled.proxy, how)()
+        assert proxied.proxy is not None
+        links = proxied.proxy.accepted
+        getattr(proxied.proxy, how)()
         if how == "stall":  # until both sides have given each other up, and others dial
-            assert all(gone(host.pid) for host in list(dialled.hosts[:2]))
-            dialled.proxy.flow()
+            assert all(gone(host.pid) for host in list(proxied.hosts[:2]))
+            proxied.proxy.flow()
         assert links >= 2
 
     meddling = meddler.meddle(fail)
-    result = squares(dialled, meddler.item(20), tmp_path)
+    result = squares(proxied, meddler.item(20), tmp_path)
     meddling.join(PATIENCE)
     assert not meddling.is_alive()
     assert result.to_list() == [n * n for n in range(40)]
-    assert dialled.proxy is not None
-    assert dialled.proxy.accepted > 2, "the slots were lent anew"
+    assert proxied.proxy is not None
+    assert proxied.proxy.accepted > 2, "the slots were lent anew"
 
 
-def test_a_slow_link_is_not_given_up(dialled: DialledEngine, tmp_path: Path) -> None:
+def test_a_slow_link_is_not_given_up(proxied: ProxiedEngine, tmp_path: Path) -> None:
     """A program that takes longer than any silence would be borne; each piece of it shows that the other side lives."""
     big = os.urandom(4 << 20)
     pieces = 64
@@ -175,18 +167,18 @@ def test_a_slow_link_is_not_given_up(dialled: DialledEngine, tmp_path: Path) -> 
         return item * item + 0 * len(big)
 
     def slow_down() -> None:
-        assert dialled.proxy is not None
-        dialled.proxy.slow(1.5 * SHORT.orphan / pieces)
+        assert proxied.proxy is not None
+        proxied.proxy.slow(1.5 * SHORT.orphan / pieces)
 
-    dialled._asked = lambda: (LendingEngine._asked(dialled), slow_down())[0]  # type: ignore[method-assign]
-    result = squares(dialled, work, tmp_path)
+    proxied._asked = lambda: (LendingEngine._asked(proxied), slow_down())[0]  # type: ignore[method-assign]
+    result = squares(proxied, work, tmp_path)
     assert result.to_list() == [n * n for n in range(40)]
-    assert dialled.proxy is not None
-    assert dialled.proxy.accepted == 2, "no slot was given up"
+    assert proxied.proxy is not None
+    assert proxied.proxy.accepted == 2, "no slot was given up"
 
 
 def test_a_link_that_stays_stalled_ends_the_job_with_what_to_do(meddler: Meddler, tmp_path: Path) -> None:
-    engine = DialledEngine(patience=4.0)
+    engine = ProxiedEngine(patience=4.0)
 
     def stall() -> None:
         assert engine.proxy is not None

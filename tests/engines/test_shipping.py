@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -98,7 +99,11 @@ def test_what_is_missing_is_told_with_how_to_ship_it() -> None:
         program.execute(None)  # type: ignore[arg-type]
 
 
-CLUSTERS = {"dask": dask_cluster, "ray": ray_cluster, "spark": spark_cluster}
+CLUSTERS = {
+    "dask": dask_cluster,
+    "ray": functools.partial(ray_cluster, joins=False),  # other tests have this process in a cluster already
+    "spark": functools.partial(spark_cluster, joins=False),
+}
 
 SCRIPT = """
 import sys

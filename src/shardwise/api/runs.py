@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -45,7 +46,9 @@ class RunLedger:
 
     def next_attempt(self) -> int:
         """A number never used before in this run."""
-        self._worked = True
+        if not self._worked:
+            self._worked = True
+            self._note_command()
         return int(self._keeper.next_attempt())
 
     def attempt_directory(self, attempt: int, base: str | None = None) -> str:
@@ -138,15 +141,18 @@ class RunLedger:
         return bool(self._keeper.superseded())
 
     def begin(self, work: Work) -> None:
-        """Claim the output directory and keep the command, unless everything is done already."""
+        """Claim the output directory, unless everything is done already."""
         if isinstance(work.target, WriteTo) and self._done is None:
             from shardwise.run.output import begin_output
 
             reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
             begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
+
+    def _note_command(self) -> None:
+        """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""
         typed = TYPED.get()
-        if work.guarded and self.kept_at and self._done is None and typed is not None:
-            self.note("command", plain(typed))  # what `shardwise replay` makes the job of
+        if self.kept_at and typed is not None:
+            self.note("command", {**plain(typed), "hash_seed": os.environ.get("PYTHONHASHSEED", "0")})  # of workers
 
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""

@@ -136,12 +136,14 @@ class Agent:
             self._ended.set()
 
     def _hear(self, event: EngineEvent) -> None:
-        """Pass an event on; how far a task is can wait, and is no news once it has ended."""
+        """Pass an event on; how far a task is can wait, and is no news once it has ended by itself."""
         if isinstance(event, Progress):
             self._progress = event
-        else:
-            self._progress = None
-            self.outbox.put(written(event))
+            return
+        if self._progress is not None and isinstance(event, SlotDown):
+            self.outbox.put(written(self._progress))
+        self._progress = None
+        self.outbox.put(written(event))
 
     def _tell_progress(self) -> None:
         """Say how far a task is, once a beat: each message costs an exchange with the driver."""

@@ -8,9 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.channel import Door, lend
+from shardwise.engines.dialled import LOOPBACK
 from shardwise.engines.lending import PATIENCE_SECONDS
 from shardwise.engines.needs import refuse_without
-from shardwise.engines.pool import LOOPBACK, DialledEngine
+from shardwise.engines.pool import PooledEngine
 from shardwise.engines.protocol import Want
 from shardwise.errors import UsageError
 
@@ -23,7 +24,7 @@ ON_THIS_HOST = ("LokyBackend", "ThreadingBackend", "MultiprocessingBackend", "Se
 JOIN_SECONDS = 5.0
 
 
-class JoblibEngine(DialledEngine):
+class JoblibEngine(PooledEngine):
     """Lends slots of a backend of joblib's.
 
     Parameters

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from shardwise.compute.machine import usable_cores
-from shardwise.engines import mail
-from shardwise.engines.agent import Terms, understood
-from shardwise.engines.children import module_path
+from shardwise.engines.agent import Terms
 from shardwise.engines.handshake import Proof, refuse_if_different
+from shardwise.engines.lent import LentSlots
 from shardwise.engines.needs import Need, library, refuse_without
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, Reach, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Reach, SlotDown, Want
 from shardwise.engines.room import Room
-from shardwise.engines.sharing import Programs
 from shardwise.engines.shipping import SHIP_OURS, located
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError, ShardwiseError
@@ -28,16 +25,6 @@ PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
 
 GOES_ON = "the same command finishes the run, on this engine once it is back, or on another one (--engine local)"
-
-
-@dataclass(slots=True)
-class _Place:
-    """An agent, as the driver sees it."""
-
-    host: str = ""
-    posted: int = 0  # pieces of mail sent to it
-    told: int = 0  # programs that tasks sent there have named
-    slots: dict[int, int] = field(default_factory=dict)  # its number of a slot -> ours
 
 
 class LendingEngine(ABC):
@@ -63,11 +50,7 @@ class LendingEngine(ABC):
         self._want = Want(0)
         self._terms = Terms()
         self._news: queue.SimpleQueue[tuple[str, str, Any]] = queue.SimpleQueue()
-        self._places: dict[str, _Place] = {}
-        self._where: dict[int, tuple[str, int]] = {}  # our number of a slot -> agent, its number
-        self._killed: set[int] = set()
-        self._next_slot = 0
-        self._programs = Programs()
+        self._lent = LentSlots(self._post, lambda about: self.on_hello(about))
         self._proof: Proof | None = None
         self._keeper: threading.Thread | None = None
         self._leaving = False  # what ends now is not replaced
@@ -146,25 +129,15 @@ class LendingEngine(ABC):
 
     def put(self, blob: bytes) -> str:
         """Keep a program; it travels to each host once, when the first task there names it."""
-        ref = hashlib.blake2b(blob, digest_size=20).hexdigest()
-        self._programs.add(ref, blob, module_path())
-        return ref
+        return self._lent.put(blob)
 
     def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """Hand a task to the agent of a slot."""
-        if slot not in self._where or slot in self._killed:
-            return
-        agent, theirs = self._where[slot]
-        place = self._places[agent]
-        refs, place.told = self._programs.refs[place.told :], len(self._programs.refs)
-        self._mail(agent, mail.write("task", task, slot=theirs, memory=memory, programs=refs))
+        self._lent.send(slot, task, memory)
 
     def kill(self, slot: int) -> None:
         """Have a slot's worker killed."""
-        if slot in self._where and slot not in self._killed:
-            self._killed.add(slot)
-            agent, theirs = self._where[slot]
-            self._mail(agent, mail.write("kill", slot=theirs))
+        self._lent.kill(slot)
 
     def wait(self, timeout: float | None) -> list[EngineEvent]:
         """Block until something happened or ``timeout`` seconds are over.
@@ -200,10 +173,10 @@ class LendingEngine(ABC):
         if self._keeper is None:
             return
         self._leaving = True
-        for agent in list(self._places):
-            self._mail(agent, mail.write("close"))
+        for agent in self._lent.agents:
+            self._lent.end(agent)
         deadline = time.monotonic() + self.waits.close
-        while self._places and (left := deadline - time.monotonic()) > 0:
+        while self._lent.agents and (left := deadline - time.monotonic()) > 0:
             try:
                 self._hear_last(*self._news.get(timeout=left))
             except queue.Empty:
@@ -213,8 +186,7 @@ class LendingEngine(ABC):
         self._keeper = None
         if self._proof is not None:
             self._proof.close()
-        self._places.clear()
-        self._where.clear()
+        self._lent.clear()
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -234,93 +206,35 @@ class LendingEngine(ABC):
             fix = f"install the same Shardwise in the cluster, {SHIP_OURS}" if lacks else GOES_ON
             self._fail(EngineError(f"{self.name}: {type(error).__name__}: {error}", fix))
 
-    def _mail(self, agent: str, message: bytes) -> None:
-        place = self._places[agent]
-        place.posted += 1
-        self._post(agent, place.posted, [message])
-
     def _hear(self, what: str, agent: str, about: Any) -> list[EngineEvent]:
-        if what == "failed":
-            raise about
-        if what == "woken":
-            return []
-        if what == "joined":
-            self._places[agent] = _Place()
-        elif agent not in self._places:  # it was given up; what it says comes too late
-            return []
-        elif what == "lost":
-            return self._mourn(agent, about)
-        else:
-            return self._read(agent, *mail.read(about))
-        return []
+        events: list[EngineEvent] = []
+        match what:
+            case "failed":
+                raise about
+            case "joined":
+                self._lent.join(agent)
+            case "heard":
+                events = self._lent.hear(agent, about)
+            case "lost":
+                events = self._lent.lose(agent, about)
+        if any(isinstance(event, SlotDown) for event in events):
+            self._idle_since = time.monotonic()
+        return events
 
     def _hear_last(self, what: str, agent: str, about: Any) -> None:
         """While closing, only ends matter."""
-        if what == "joined":
-            self._places[agent] = _Place()
-            self._mail(agent, mail.write("close"))
-        elif what == "lost" or (what == "heard" and mail.read(about)[0] == "closed"):
-            self._places.pop(agent, None)
-
-    def _read(self, agent: str, kind: str, fields: dict[str, Any], payload: bytes) -> list[EngineEvent]:
-        place = self._places[agent]
-        match kind:
-            case "hello":
-                place.host = fields["host"]
-                self.on_hello(fields)
-            case "need":
-                for other, message in self._programs.needed(agent, place.host, **fields):
-                    self._mail(other, message)
-            case "have":
-                for other, message in self._programs.kept(agent, place.host, **fields):
-                    self._mail(other, message)
-            case "broken":
-                raise EngineError(fields["message"], fields["fix"])
-            case "closed":
-                return self._mourn(agent, "the engine took it back")
-            case _:
-                return self._translate(agent, place, kind, fields, payload)
-        return []
-
-    def _translate(
-        self, agent: str, place: _Place, kind: str, fields: dict[str, Any], payload: bytes
-    ) -> list[EngineEvent]:
-        if kind == "up":
-            place.slots[fields["slot"]] = self._next_slot
-            self._where[self._next_slot] = agent, fields["slot"]
-            self._next_slot += 1
-        slot = place.slots[fields["slot"]]
-        event = understood(kind, fields, payload, slot)
-        if isinstance(event, SlotUp):
-            event = SlotUp(slot, place.host, event.pid, event.memory, event.gpus)
-        if isinstance(event, SlotDown):
-            self._forget(slot)
-        if isinstance(event, (Finished, Progress)) and slot in self._killed:
-            return []
-        return [event]
-
-    def _forget(self, slot: int) -> None:
-        agent, theirs = self._where.pop(slot)
-        self._killed.discard(slot)
-        del self._places[agent].slots[theirs]
-        self._idle_since = time.monotonic()
-
-    def _mourn(self, agent: str, reason: str) -> list[EngineEvent]:
-        """An agent is gone, and its slots with it."""
-        place = self._places[agent]
-        downs: list[EngineEvent] = []
-        for slot in list(place.slots.values()):
-            kind = "killed" if slot in self._killed else "engine"
-            downs.append(SlotDown(slot, kind, f"the slot on {place.host or 'a host'} is gone: {reason}"))
-            self._forget(slot)
-        del self._places[agent]
-        for other, message in self._programs.gone(agent):
-            self._mail(other, message)
-        return downs
+        match what:
+            case "joined":
+                self._lent.join(agent)
+                self._lent.end(agent)
+            case "heard":
+                self._lent.hear_last(agent, about)
+            case "lost":
+                self._lent.lose_last(agent)
 
     def _check_patience(self) -> None:
         patience = self.patience if self._answered else 2 * self.patience  # who cannot connect says more itself
-        if self._where or time.monotonic() - self._idle_since < patience:
+        if self._lent or time.monotonic() - self._idle_since < patience:
             return
         what = f"{self._want.slots} slots of {self._want.threads} threads"
         raise EngineError(

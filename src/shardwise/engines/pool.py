@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
-from shardwise.engines.channel import Door, Switchboard, lend
-from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.channel import Door, lend
+from shardwise.engines.dialled import LOOPBACK, DialledEngine
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
 from shardwise.engines.room import Room
 from shardwise.errors import EngineError
 
 STILLBORN = 3
 """So many tasks in a row that fail before any slot was lent mean that none ever will be."""
 
-TURNS = 10
-"""Of the event loop, until calls that were being answered as the switchboard closed have been hung up on as well."""
-
-LOOPBACK = "127.0.0.1"
-
 ON_THIS_HOST = (ThreadPoolExecutor, ProcessPoolExecutor)
 """Pools whose workers are nowhere else. Of others nobody knows."""
 
 
-class DialledEngine(LendingEngine):
-    """What pools have in common: their tasks dial the driver.
+class PooledEngine(DialledEngine):
+    """What pools have in common: their tasks may fail, and it is known of some that they are on this host.
 
     Parameters
     ----------
@@ -41,33 +36,14 @@ class DialledEngine(LendingEngine):
     """
 
     def __init__(self, near: bool, host: str, patience: float) -> None:
-        super().__init__(patience)
+        super().__init__(host, patience)
         self.reach = "host" if near and host == LOOPBACK else "network"
-        self._host = host
-        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
-        self._failed, self._lent = 0, 0  # tasks in a row that failed since so many slots had been lent
-
-    @abstractmethod
-    async def _occupy(self, door: Door) -> None:
-        """Hold seats in the pool until the engine is closed, or the pool breaks."""
-
-    def _lend(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        door = await self._board.open(self._host, self._host)
-        try:
-            while not self._closing.is_set():
-                await self._occupy(door)
-        finally:
-            self._board.close()
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
+        self._failed, self._lent_before = 0, 0  # tasks in a row that failed since so many slots had been lent
 
     def _in_vain(self) -> bool:
         """Count another failure; whether there were too many without a slot."""
-        self._failed = self._failed + 1 if self._lent == self._next_slot else 1
-        self._lent = self._next_slot
+        self._failed = self._failed + 1 if self._lent_before == self._lent.ever else 1
+        self._lent_before = self._lent.ever
         return self._failed >= STILLBORN
 
     def _refuse(self, error: BaseException) -> None:
@@ -75,12 +51,8 @@ class DialledEngine(LendingEngine):
         fix = f"make another pool, whose workers can import shardwise and reach {self._host}; {GOES_ON}"
         self._fail(EngineError(f"the {self.name} cannot lend slots: {reason}", fix))
 
-    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
-        for message in messages:
-            self._board.post(agent, message)
 
-
-class PoolEngine(DialledEngine):
+class PoolEngine(PooledEngine):
     """Lends slots that are tasks of a pool.
 
     Parameters

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import queue
 import sys
 import threading
 from typing import Any
 
-from shardwise.engines.agent import REST_SECONDS, rests
 from shardwise.engines.lending import PATIENCE_SECONDS, LendingEngine
 from shardwise.engines.ray_cluster import connected, watch_head
+from shardwise.engines.ray_mail import Talks
 from shardwise.engines.ray_slot import Seat
 from shardwise.engines.room import Room, of_nodes
 from shardwise.engines.shipping import SHIP_OURS
@@ -47,11 +46,7 @@ class RayEngine(LendingEngine):
         self.reach = "host" if address == "local" else "network"
         self._address = address
         self._resources = dict(resources or {})
-        self._actors: dict[str, Any] = {}  # agent -> actor
-        self._answers: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()  # agent, actor, what it answered
         self._seats: set[Any] = set()  # actors, placed or not
-        self._resting: dict[str, int] = {}  # agents that nobody asks for news right now -> what was seen of them
-        self._lock = threading.Lock()
         self._ray: Any = None
 
     def _lend(self) -> None:
@@ -59,6 +54,7 @@ class RayEngine(LendingEngine):
 
         with connected(ray, self._address, self._want.slots, self._shipped):
             self._ray = ray
+            self._talks = Talks(self._joined, self._heard, self._ended)
             about_head = (ray, self.waits.head, self._closing, self._fail)
             threading.Thread(target=watch_head, args=about_head, name="shardwise-head", daemon=True).start()
             for _ in range(self._slots):
@@ -66,9 +62,7 @@ class RayEngine(LendingEngine):
             self._asked()
             try:
                 while not self._closing.is_set():
-                    self._wake_the_resting()
-                    with contextlib.suppress(queue.Empty):
-                        self._take(*self._answers.get(timeout=REST_SECONDS))
+                    self._talks.take()
             finally:
                 self._give_back()
 
@@ -90,66 +84,22 @@ class RayEngine(LendingEngine):
         options = {"num_cpus": 1, "num_gpus": more.pop("GPU", 0), "memory": more.pop("memory", 0), "resources": more}
         actor = self._ray.remote(Seat).options(max_concurrency=2, **options).remote(dataclasses.asdict(self._terms))
         self._seats.add(actor)
-        self._ask("", actor, 0)
+        self._talks.begin(actor)
 
-    def _ask(self, agent: str, actor: Any, seen: int, number: int = 0, messages: tuple[bytes, ...] = ()) -> None:
-        answer = actor.talk.remote(number, list(messages), seen).future()
-        answer.add_done_callback(lambda answer: self._answers.put((agent, actor, answer)))
-
-    def _wake_the_resting(self) -> None:
-        """Ask those for news that rest longer than it takes to send a next task."""
-        if self._answers.empty():
-            with self._lock:
-                resting, self._resting = self._resting, {}
-            for agent, seen in resting.items():
-                self._ask(agent, self._actors[agent], seen)
-
-    def _take(self, agent: str, actor: Any, answer: Any) -> None:
-        """Read an agent's mail, and ask for more."""
-        try:
-            mine, last, messages = answer.result()
-        except self._ray.exceptions.RayActorError as error:
-            self._refuse_what_never_works(agent, error)
-            self._replace(agent, actor, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
-            return
-        if not agent:
-            self._actors[mine] = actor
-            self._joined(mine)
-        if last is None:
-            self._replace(mine, actor, "it ended")
-            self._ray.kill(actor)
-        elif rests(messages):
-            with self._lock:
-                self._resting[mine] = last
-        else:
-            self._ask(mine, actor, last)
-        for message in messages:
-            self._heard(mine, message)
-
-    def _refuse_what_never_works(self, agent: str, error: Exception) -> None:
+    def _ended(self, agent: str, actor: Any, error: Exception | None) -> None:
+        """The agent in an actor has closed, or the actor died: another one takes its seat."""
         if not agent and "ModuleNotFoundError" in str(error):
             fix = "install the same Shardwise in the environment of Ray's workers, " + SHIP_OURS
             raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
-
-    def _replace(self, agent: str, actor: Any, reason: str) -> None:
-        self._actors.pop(agent, None)
         self._seats.discard(actor)
-        with self._lock:
-            self._resting.pop(agent, None)
-        self._lost(agent, reason)
+        if error is None:
+            self._ray.kill(actor)
+        self._lost(agent, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if error else "it ended")
         if not self._leaving:
             self._seat()
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
-        actor = self._actors.get(agent)
-        if actor is None:
-            return
-        with self._lock:
-            seen = self._resting.pop(agent, None)
-        if seen is None:
-            actor.talk.remote(number, messages, None)  # whether it arrives is seen by who waits for news
-        else:
-            self._ask(agent, actor, seen, number, tuple(messages))
+        self._talks.post(agent, number, messages)
 
     def _give_back(self) -> None:
         with contextlib.suppress(Exception):

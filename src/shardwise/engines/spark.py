@@ -16,12 +16,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from shardwise.engines.agent import Terms
-from shardwise.engines.channel import Door, Switchboard, lend
-from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, LendingEngine
+from shardwise.engines.channel import Door, lend
+from shardwise.engines.dialled import LOOPBACK, DialledEngine
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
 from shardwise.engines.needs import Need, java, setting
 from shardwise.engines.room import Room, active_context, executors_of, of_context
 from shardwise.engines.shipping import SHIP_OURS, packed
-from shardwise.engines.spark_context import connected, reason
+from shardwise.engines.spark_context import connected, has_stopped, reason
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ STILLBORN = 3
 """So many jobs in a row that end before any slot was lent mean that none ever will be."""
 
 
-class SparkEngine(LendingEngine):
+class SparkEngine(DialledEngine):
     """Lends slots of a Spark cluster.
 
     Parameters
@@ -49,7 +50,7 @@ class SparkEngine(LendingEngine):
     oldest = "4.0"
 
     def __init__(self, cluster: str | SparkSession = "local", patience: float = PATIENCE_SECONDS) -> None:
-        super().__init__(patience)
+        super().__init__(patience=patience)
         self.reach = "host" if cluster == "local" else "network"
         self._cluster = cluster
         self._context: SparkContext | None = None
@@ -70,16 +71,17 @@ class SparkEngine(LendingEngine):
         return None if context is None else of_context(context)
 
     def _lend(self) -> None:
-        with connected(self._cluster, self._want.slots) as self._context:
-            asyncio.run(self._serve(self._context))
+        with connected(self._cluster, self._want.slots) as context:
+            self._context = context
+            if self._shipped:  # for as long as the context: executors that come later fetch it, too
+                context.addPyFile(str(packed(self._shipped, context._temp_dir)))
+            settings = context.getConf()
+            host = settings.get("spark.driver.host") or LOOPBACK
+            asyncio.run(self._serve(settings.get("spark.driver.bindAddress") or host, host))
 
-    async def _serve(self, context: SparkContext) -> None:
-        if self._shipped:  # for as long as the context: executors that come later fetch it, too
-            context.addPyFile(str(packed(self._shipped, context._temp_dir)))
-        settings = context.getConf()
-        self._board = Switchboard(self._joined, self._heard, self._lost, self.waits)
-        host = settings.get("spark.driver.host") or "127.0.0.1"
-        door = await self._board.open(settings.get("spark.driver.bindAddress") or host, host)
+    async def _occupy(self, door: Door) -> None:
+        context = self._context
+        assert context is not None
         group = f"shardwise-{uuid.uuid4().hex}"
         seats = [
             threading.Thread(target=self._sit, args=(context, group, door), name="shardwise-seat", daemon=True)
@@ -90,10 +92,9 @@ class SparkEngine(LendingEngine):
                 seat.start()
             self._asked()
             while not await asyncio.to_thread(self._closing.wait, 1.0):
-                if not context._jvm or context._jsc is None:  # somebody stopped it
-                    raise EngineError("the Spark context was stopped", GOES_ON)
+                pass
         finally:
-            self._board.close()
+            self._board.close()  # who has only just begun ends as well
             with contextlib.suppress(Exception):
                 context.cancelJobGroup(group)
             for seat in seats:
@@ -103,24 +104,30 @@ class SparkEngine(LendingEngine):
         """Keep one slot: begin its job anew whenever it ends."""
         in_vain = 0
         while not self._leaving:
-            began, lent = time.monotonic(), self._next_slot
+            began, lent = time.monotonic(), self._lent.ever
             try:
                 context.setJobGroup(group, "slots of Shardwise", interruptOnCancel=True)
                 slot = context.parallelize([0], 1)
                 slot.foreachPartition(functools.partial(serve, door, self._terms))
             except Exception as error:
-                in_vain = 0 if self._next_slot > lent or time.monotonic() - began > self.patience else in_vain + 1
+                in_vain = 0 if self._lent.ever > lent or time.monotonic() - began > self.patience else in_vain + 1
                 if self._leaving:
                     return
-                if in_vain >= STILLBORN or "ModuleNotFoundError" in str(error):
-                    lacks = "ModuleNotFoundError" in str(error)
-                    fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
-                    self._fail(EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}"))
+                if hopeless := self._hopeless(context, error, in_vain):
+                    self._fail(hopeless)
                     return
 
-    def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
-        for message in messages:
-            self._board.post(agent, message)
+    @staticmethod
+    def _hopeless(context: SparkContext, error: Exception, in_vain: int) -> EngineError | None:
+        """Why no slot will come any more, after a job has ended with an error. None: one may."""
+        if has_stopped(context):
+            gone = f"no Spark is left at {context.master}: its context was stopped"
+            return EngineError(gone, f"see that its master runs; {GOES_ON}")
+        lacks = "ModuleNotFoundError" in str(error)
+        if in_vain < STILLBORN and not lacks:
+            return None
+        fix = "install the same Shardwise for Spark's executors, " + SHIP_OURS if lacks else "mend that"
+        return EngineError(f"Spark cannot lend slots: {reason(error)}", f"{fix}; {GOES_ON}")
 
     def _offer(self) -> str:
         if self._context is None:

@@ -54,6 +54,14 @@ def _start(master: str, slots: int) -> SparkContext:
         raise EngineError(f"no Spark answers at {master}: {reason(error)}", "see that it runs there") from error
 
 
+def has_stopped(context: SparkContext) -> bool:
+    """Whether a context was stopped: by this process, or by its JVM, as where no master answers any more."""
+    try:
+        return context._jsc is None or bool(context._jsc.sc().isStopped())
+    except Exception:  # the JVM is gone
+        return True
+
+
 def reason(error: BaseException) -> str:
     """What the long text of an exception of Spark's says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
