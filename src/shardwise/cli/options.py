@@ -66,9 +66,9 @@ class RunOptions:
         return {**self._said(), "progress": "none" if self.quiet else self.progress}
 
     def _said(self) -> dict[str, Any]:
-        names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
-        names += ("redundancy",)
-        said = {name: getattr(self, name) for name in (*names, "first", "on_error", "max_quarantined")}
+        names = ["engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir"]
+        names += ["first", "on_error", "max_quarantined", "redundancy"]
+        said = {name: getattr(self, name) for name in names}
         given = {name: value for name, value in said.items() if value is not None}
         given |= {"ship": self.ship} if self.ship else {}
         return given | ({"restart": True} if self.restart else {})
