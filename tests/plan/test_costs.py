@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -70,7 +71,7 @@ def test_what_is_tried_is_at_most_the_share_and_never_twice(count: int, workers:
     found = choose_trials([(0, count)], Weights((0, count), (1.0,)), workers, unit, share)
     ranges = sorted([*found.cold, *found.alone, *found.together])
     assert ranges and all(a < b for a, b in ranges)
-    assert all(before <= after for (_, before), (after, _) in zip(ranges, ranges[1:]))
+    assert all(before <= after for (_, before), (after, _) in pairwise(ranges))
     units = -(-count // unit)
     assert sum(-(-(b - a) // unit) for a, b in ranges) <= max(1, int(units * share))
     assert all(a % unit == 0 for a, _ in ranges)
