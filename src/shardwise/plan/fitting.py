@@ -42,7 +42,7 @@ def refuse_what_does_not_fit(way: Way, ground: Ground, work: Work, allowed: int 
 
 
 def _smallest_change(way: Way, ground: Ground, work: Work) -> str:
-    """A result in files where that is what is large, else fewer workers, smaller shards, smaller batches, more memory."""
+    """A result in files where that is large, else fewer workers, smaller shards, smaller batches, more memory."""
     name = "inline" if way.choice.engine == "inline" else "local"
 
     def memory(workers: int, weight: float) -> int:
