@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shardwise import errors as errors
     from shardwise.api.dataset import Dataset as Dataset
     from shardwise.api.executor import Executor as Executor
+    from shardwise.api.growth import growth as growth
     from shardwise.api.job import Job as Job
     from shardwise.api.options import Options as Options
     from shardwise.api.reading import from_array as from_array
@@ -86,6 +87,7 @@ _HOMES = {
     "Job": "shardwise.api.job",
     "Options": "shardwise.api.options",
     "Result": "shardwise.api.result",
+    "growth": "shardwise.api.growth",
 }
 
 __all__ = ["__version__", "errors", *sorted(_HOMES)]

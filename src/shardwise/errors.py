@@ -9,6 +9,7 @@
     │   └── DifferentJob         the run directory or output belongs to another job
     ├── InputError               the data is wrong: file, row, column
     ├── FunctionError            the user's function raised, or gave what cannot be stored
+    │   └── Unrepeatable         asked to check: it gave another output for the same input
     ├── WorkerError              a worker died, ran out of time or of memory
     ├── StorageError             a file or store could not be read or written
     │   ├── RunIsTaken           another driver holds, or has taken over, the run directory
@@ -20,6 +21,7 @@
 
     UserWarning
     ├── NonDeterministic         a function gave another output for the same input, and the run went on
+    ├── CutDependent             a function's output depends on where batches are cut
     └── LargeClosure             a function takes much data along to each worker
 """
 
@@ -97,6 +99,12 @@ class FunctionError(ShardwiseError):
     code = "E300"
 
 
+class Unrepeatable(FunctionError):
+    """A function was checked, and gave another output for the same input; draw randomness from ``ctx.rng`` only."""
+
+    code = "E310"
+
+
 class WorkerError(ShardwiseError):
     """A worker died, hung or outgrew its memory, more often than its budget of retries allows."""
 
@@ -150,6 +158,14 @@ class NonDeterministic(UserWarning):
     """The same function gave another output for the same input; draw randomness from ``ctx.rng`` only.
 
     A damaged output was made again and came out different. What had been made from the old one was made again, too.
+    """
+
+
+class CutDependent(UserWarning):
+    """A function was checked, and made something else of two halves of a batch than of the whole.
+
+    That is lawful, as the data and ``batch_rows`` alone fix the batches; but then ``batch_rows`` is a part of the
+    question. Where every row is to be dealt with by itself, it is a mistake.
     """
 
 

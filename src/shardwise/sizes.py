@@ -153,6 +153,19 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def format_brief(seconds: float) -> str:
+    """A duration as `format_duration` has it, but of less than a second in three digits.
+
+    Examples
+    --------
+    >>> format_brief(0.0000421), format_brief(0.0042), format_brief(0.25), format_brief(75)
+    ('42.1 us', '4.20 ms', '250 ms', '1 min 15 s')
+    """
+    if seconds >= 0.9995:
+        return format_duration(seconds)
+    return _scaled(seconds * 1e9, ("ns", "us", "ms"))
+
+
 def format_percent(share: float, digits: int = 1) -> str:
     """A share as a percentage.
 

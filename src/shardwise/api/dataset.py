@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shardwise.compute.aggregates.base import Builtin
     from shardwise.compute.custom import Aggregate
     from shardwise.data.source import Source
+    from shardwise.plan.size import Size
 
 Access = dict[str, Any] | None
 """Storage options; None: those of the run."""
@@ -75,6 +76,35 @@ class Dataset:
         from shardwise.api.describe_dataset import summary
 
         return summary(self)
+
+    def size(self) -> Size:
+        """Rows, bytes on disk and bytes in memory of the source, measured on a few batches spread over it.
+
+        Reads for about a second. What its functions and filters make of the data is not known before they run, and
+        not counted.
+
+        Returns
+        -------
+        Size
+            ``rows``, ``stored``, ``row_bytes``, ``memory`` with its interval, ``size_class`` and ``suggestion``.
+
+        Raises
+        ------
+        UsageError
+            The data exists only once another job has run.
+
+        Examples
+        --------
+        >>> import shardwise as sw
+        >>> size = sw.from_frame({"city": ["Kyoto", "Nara"] * 500, "lat": [35.0, 34.7] * 500}).size()
+        >>> size.rows, size.size_class
+        (1000, 'small')
+        """
+        from shardwise.plan.size_sample import known_rate, measure_size
+
+        if isinstance(self._source, Later):
+            raise UsageError("the size of a result is known when its job has run", "call size() on what it reads")
+        return measure_size(self._source, rate=known_rate(self._source))
 
     def _then(self, operation: Operation) -> Dataset:
         made = Dataset(self._source, (*self._operations, operation))

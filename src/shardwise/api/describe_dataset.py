@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shardwise.compute.machine import usable_memory
 from shardwise.compute.operations import describe
 from shardwise.plan.memory import row_bytes
+from shardwise.plan.size import size_class, suggestion
 from shardwise.sizes import format_count, format_size
 
 if TYPE_CHECKING:
@@ -60,15 +60,5 @@ def _sizes(source: Source) -> str:
     elif None not in sizes and source.kind != "items":
         held = sum(s or 0 for s in sizes)
     if held is not None:
-        facts.append(size_class(held))
+        facts.append(f"{size_class(held)}: {suggestion(held)}")
     return ", ".join(facts)
-
-
-def size_class(held: int) -> str:
-    """How data of this size relates to the memory that is free here."""
-    free = usable_memory()
-    if held * 4 <= free:
-        return "small: fits in memory with room to work"
-    if held <= free:
-        return "medium: fits in memory, but copies of it do not"
-    return "large: does not fit in the memory of this machine; it is processed in pieces"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,13 @@ from shardwise.plan.sample import SHARE
 from shardwise.plan.work import AggregateTo, DescribeTo, Target, Work, WriteTo
 
 if TYPE_CHECKING:
+    from shardwise.api.check_report import CheckReport
     from shardwise.api.dataset import Dataset, Later
+    from shardwise.api.replayed import Replayed
     from shardwise.api.result import Result
+    from shardwise.api.scaling import Scaling
     from shardwise.data.source import Source
+    from shardwise.engines.registry import Place
     from shardwise.plan.plan import Plan
 
 
@@ -123,6 +128,121 @@ class Job:
         from shardwise.api.replay import replay
 
         return replay(self, row, Options.of(options))
+
+    def check_functions(self, **options: Any) -> CheckReport:
+        """See on a sample whether the functions are deterministic, and whether they depend on how the data is cut.
+
+        They are called in several processes, each with a hash seed of its own, on tasks in another order, and on
+        halves of batches. Nothing is kept.
+
+        Parameters
+        ----------
+        **options
+            See ``Options``: ``seed``, ``on_error``, ``first`` and ``timeout`` count.
+
+        Returns
+        -------
+        CheckReport
+            Print it; ``ok`` says whether nothing was found.
+
+        Examples
+        --------
+        >>> import shardwise as sw, numpy as np
+        >>> numbers = sw.from_array(np.arange(10.0), batch_rows=5)
+        >>> numbers.map(lambda a: a * 2).collect().check_functions().ok
+        True
+        >>> print(numbers.map(lambda a: a - a.mean()).collect().check_functions().findings[0].difference)
+        row 0, column 'c0': -2.0, then -0.5, relative 7.5e-01
+        """
+        from shardwise.api.check import check_sample
+
+        chosen = Options.of(options)
+        return check_sample(self.work(chosen), chosen)
+
+    def replay_task(self, task: str | int, **options: Any) -> Replayed:
+        """Do one task of a run again in this process, and compare what comes out with what was committed.
+
+        Parameters
+        ----------
+        task : str or int
+            Its name (``"partial-0-4"``), or its number in the list that ``shardwise replay RUN --list`` prints.
+        **options
+            ``seed``, ``run_dir``, ``on_error`` ... of the run: see ``Options``. Besides: ``anyway=True`` does it though
+            the code or the data have changed since, ``debug=True`` stops in the debugger where the task raises, or, if
+            it did not in the run, where a function of yours is first entered.
+
+        Returns
+        -------
+        Replayed
+            Print it; ``same`` says whether all outputs have the digests that were committed.
+
+        Raises
+        ------
+        DifferentJob
+            The run is of another job: the message says what differs.
+        UsageError
+            There is no such run, or no such task in it.
+        Exception
+            Whatever the functions raise.
+        """
+        from shardwise.api.replay_task import replay_task
+
+        return replay_task(self, task, **options)
+
+    def scale(
+        self,
+        workers: Sequence[int] = (1, 2, 4),
+        engines: Sequence[Place] = (),
+        *,
+        repeats: int = 3,
+        machines: str | None = None,
+        deadline: float | str | None = None,
+        **options: Any,
+    ) -> Scaling:
+        """Measure a part of the job with several numbers of workers, and say what more of them would bring.
+
+        Each measurement is a run of its own in a temporary directory; nothing of it is kept, and nothing is written
+        where the job would write.
+
+        Parameters
+        ----------
+        workers : sequence of int
+            How many work, in turn.
+        engines : sequence
+            Where, in turn, as ``engine`` of ``Options``. Default: this host, in processes or threads as ``auto`` does.
+        repeats : int
+            Measurements with each number of workers.
+        machines : str, optional
+            A machines file (TOML: cores, memory, price per hour, see ``examples/machines.toml``).
+        deadline : float or str, optional
+            How long the whole job may take on one of them: seconds, or ``"2h"``.
+        **options
+            See ``Options``; of these ``engine``, ``workers``, ``shard_size`` and ``speculate`` are set here. ``first``:
+            the part that is measured, a few percent unless given. ``run_dir``: below which temporary runs lie.
+
+        Returns
+        -------
+        Scaling
+            Print it; ``to_json()``, ``draw("chart.svg")``.
+
+        Raises
+        ------
+        UsageError
+            Something is asked for that cannot be measured; nothing was started.
+        ShardwiseError
+            The job failed.
+
+        Examples
+        --------
+        >>> import shardwise as sw, time
+        >>> job = sw.from_items(range(64)).map_items(lambda x: time.sleep(0.005)).collect()
+        >>> found = job.scale(workers=[1, 2], repeats=1)
+        >>> [row.workers for row in found.engines[0].rows]
+        [1, 2]
+        """
+        from shardwise.api.scaling import scale
+
+        return scale(self, workers, engines, repeats=repeats, machines=machines, deadline=deadline, **options)
 
     def check(self) -> None:
         """Refuse now what can be refused without reading anything."""

@@ -11,6 +11,7 @@ from shardwise.engines.registry import make_engine
 if TYPE_CHECKING:
     from shardwise.api.options import Options
     from shardwise.api.runs import RunLedger
+    from shardwise.engines.protocol import Engine
     from shardwise.plan.choose import Choice
     from shardwise.report.watcher import ProgressWatcher
     from shardwise.run.driver import Driver
@@ -34,6 +35,8 @@ class Lender:
         Whether rows that fail go to quarantine.
     native : bool
         Whether DuckDB does all the work.
+    engine : Engine, optional
+        Instead of the one that was chosen.
     """
 
     def __init__(
@@ -44,13 +47,15 @@ class Lender:
         watcher: ProgressWatcher,
         guarded: bool,
         native: bool,
+        engine: Engine | None = None,
     ) -> None:
         self.choice = choice
+        self._engine = engine
         self._native = native
         self._guarded = guarded
         self._options = options
         self._ledger = ledger
-        self._watcher = watcher
+        self.watcher = watcher
         self._driver: Driver | None = None
 
     def change(self, choice: Choice) -> None:
@@ -77,7 +82,7 @@ class Lender:
         from shardwise.run.task import Budgets
 
         choice, options = self.choice, self._options
-        engine = make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
+        engine = self._engine or make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
         engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url, tuple(options.ship)))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
@@ -87,7 +92,7 @@ class Lender:
             engine,
             self._ledger,
             budgets,
-            self._watcher,
+            self.watcher,
             choice.threads,
             choice.memory,
             options.memory_bytes,

@@ -56,6 +56,12 @@ class Options:
     storage_options : dict, optional
         Credentials and the like, for the fsspec library of ``run_dir`` and of an output directory that was given none
         of its own. Default: what that library finds in the environment. Never written anywhere.
+    check : bool
+        Before the run, call the functions on a sample of the data in several processes and orders, and on halves of
+        batches: refuse those that are not deterministic, and warn of those that depend on how the data is cut.
+    redundancy : int
+        2: after the run, do every task a second time in other processes, and refuse the answer where one comes out
+        different. Takes twice the time.
     restart : bool
         Forget what an earlier run of this job committed.
     first : float or str, optional
@@ -79,6 +85,8 @@ class Options:
     seed: int = 0
     run_dir: str | None = None
     storage_options: dict[str, Any] | None = field(default=None, repr=False, hash=False)
+    check: bool = False
+    redundancy: int = 1
     restart: bool = False
     first: float | str | None = None
     ship: Sequence[str] = ()
@@ -112,6 +120,10 @@ class Options:
             raise UsageError(f"on_error is {self.on_error!r}", 'give "fail" or "quarantine"')
         if self.max_quarantined is not None and self.on_error == "fail":
             raise UsageError("max_quarantined says nothing where on_error is 'fail'", 'add on_error="quarantine"')
+        if self.redundancy not in (1, 2):
+            raise UsageError(
+                f"redundancy is {self.redundancy!r}", "give 2 to have every task done twice, or leave it out"
+            )
         if isinstance(self.ship, str):
             raise UsageError(f"ship is {self.ship!r}", f"give a list: [{self.ship!r}]")
         if not isinstance(self.seed, int) or self.seed < 0:

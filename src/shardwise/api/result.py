@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from shardwise.report.summary import Report
+
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
@@ -71,6 +73,8 @@ class Result:
         Parts that a write job published, in order.
     quarantine : pyarrow.Table
         Rows that were left out (``on_error="quarantine"``): file, batch and row, why, their data, how to replay them.
+    report : Report
+        What it cost beside what was predicted, and what to do next.
     """
 
     def __init__(
@@ -81,9 +85,12 @@ class Result:
         files: Sequence[str] = (),
         rows: Callable[[], list[dict[str, Any]]] | None = None,
         quarantine: Callable[[], pa.Table] | None = None,
+        story: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._load = load
         self._load_quarantine = quarantine
+        self._story = story
+        self._report: Report | None = None
         self._data: Any = None
         self._rows = rows
         self.run = run
@@ -104,6 +111,23 @@ class Result:
 
             return empty()
         return self._load_quarantine()
+
+    @property
+    def report(self) -> Report:
+        """What the run cost beside what was predicted, the bottleneck, and what to do next; ``print`` it.
+
+        Raises
+        ------
+        UsageError
+            The result is no run's.
+        """
+        if self._report is None:
+            from shardwise.report.summary import Report
+
+            if self._story is None:
+                raise UsageError("this result was not made by a run, so there is no report", "call .run() on a job")
+            self._report = Report(self._story)
+        return self._report
 
     @property
     def is_mixed(self) -> bool:
@@ -185,7 +209,9 @@ class Result:
         if self._rows is not None:
             before = self._rows()
             rows = lambda: [before[i] for i in order]  # noqa: E731
-        return Result(lambda: table, self.run, files=self.files, rows=rows, quarantine=self._load_quarantine)
+        made = Result(lambda: table, self.run, files=self.files, rows=rows, quarantine=self._load_quarantine)
+        made._story, made._report = self._story, self._report
+        return made
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)

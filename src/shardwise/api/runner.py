@@ -42,6 +42,10 @@ def run(job: Job, options: Options) -> Result:
     started = time.monotonic()
     refuse_a_place_of_our_own(options)
     work = job.work(options)
+    if options.check:
+        from shardwise.api.check import check_sample
+
+        check_sample(work, options).enforce()
     ledger = None
     try:
         with open_ledger(work, job.title, options) as ledger:
@@ -91,6 +95,10 @@ class _Run:
                         lender.change(choice)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
+                if self.options.redundancy > 1:
+                    from shardwise.api.redundancy import do_again
+
+                    do_again(self.work, end, choice, self.options, self.ledger, lender)
                 self._finish(made, end)
                 keeper.keep()
             except ShardwiseError as error:
@@ -117,7 +125,12 @@ class _Run:
         self.ledger.finished(info, self._is_whole(end))
         self._warn()
         return Result(
-            made.load, info, files=made.files, rows=made.rows, quarantine=joined(keeper.table(), self.work.earlier)
+            made.load,
+            info,
+            files=made.files,
+            rows=made.rows,
+            quarantine=joined(keeper.table(), self.work.earlier),
+            story=self.ledger.story(info, self.job.title),
         )
 
     def _trial(self, choice: Choice) -> Trial | None:

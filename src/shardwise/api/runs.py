@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -45,7 +46,9 @@ class RunLedger:
 
     def next_attempt(self) -> int:
         """A number never used before in this run."""
-        self._worked = True
+        if not self._worked:
+            self._worked = True
+            self._note_command()
         return int(self._keeper.next_attempt())
 
     def attempt_directory(self, attempt: int, base: str | None = None) -> str:
@@ -62,9 +65,9 @@ class RunLedger:
         """Delete what an attempt wrote."""
         self._keeper.discard(attempt)
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
         """Keep what a task said."""
-        self._keeper.append_logs(task, attempt, lines)
+        self._keeper.append_logs(task, attempt, lines, times)
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         """Keep a line about the run."""
@@ -75,6 +78,14 @@ class RunLedger:
         if not self.kept_at or not hasattr(self._keeper, "events"):
             return []
         return [line.data for line in self._keeper.events() if line.kind == kind]
+
+    def note_later(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run with what is kept next."""
+        self._keeper.note_later(kind, data)
+
+    def write_notes(self) -> None:
+        """Keep now what was left for later."""
+        self._keeper.write_notes()
 
     def committed(self, stage: str) -> list[Commit]:
         """Commits of earlier drivers."""
@@ -130,15 +141,18 @@ class RunLedger:
         return bool(self._keeper.superseded())
 
     def begin(self, work: Work) -> None:
-        """Claim the output directory and keep the command, unless everything is done already."""
+        """Claim the output directory, unless everything is done already."""
         if isinstance(work.target, WriteTo) and self._done is None:
             from shardwise.run.output import begin_output
 
             reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
             begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
+
+    def _note_command(self) -> None:
+        """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""
         typed = TYPED.get()
-        if work.guarded and self.kept_at and self._done is None and typed is not None:
-            self.note("command", plain(typed))  # what `shardwise replay` makes the job of
+        if self.kept_at and typed is not None:
+            self.note("command", {**plain(typed), "hash_seed": os.environ.get("PYTHONHASHSEED", "0")})  # of workers
 
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""
@@ -156,6 +170,20 @@ class RunLedger:
         else:
             self.note("part", info.to_json())
 
+    def story(self, info: RunInfo, job: str) -> Callable[[], dict[str, Any]]:
+        """Makes the report of the run when it is asked for; of a run in memory it keeps what that takes."""
+        if self.kept_at:
+            where = self.kept_at
+            return lambda: _report_of(where)
+        notes, logs = self._keeper.notes, self._keeper.logs
+
+        def tell() -> dict[str, Any]:
+            from shardwise.report.document import document_of
+
+            return document_of(notes, logs, info.to_json(), job)
+
+        return tell
+
     def check_not_taken(self) -> None:
         """Raise RunIsTaken if another driver has taken over, which may be why something failed to be written."""
         if self.kept_at and self._worked:
@@ -172,6 +200,13 @@ class RunLedger:
             kind = "interrupted" if isinstance(error, Interrupted) else "failed"
             with contextlib.suppress(StorageError):  # the disk may be what failed; the first error is the one to tell
                 self.note(kind, {"code": error.code, "message": error.message, "fix": error.fix})
+
+
+def _report_of(directory: str) -> dict[str, Any]:
+    from shardwise.report.document import document
+    from shardwise.run.directory import RunDirectory
+
+    return document(RunDirectory.read(directory))
 
 
 @contextlib.contextmanager

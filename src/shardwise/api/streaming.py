@@ -21,7 +21,13 @@ def stream(job: Job, given: dict[str, Any]) -> Iterator[Any]:
     import tempfile
 
     options = Options.of(given)
+    if options.redundancy > 1:
+        raise UsageError("a stream does every batch once", "run the job with redundancy=2, or stream with check=True")
     work = job.work(options)
+    if options.check:
+        from shardwise.api.check import check_sample
+
+        check_sample(work, options).enforce()
     if work.guarded and options.run_dir is None:
         raise UsageError(
             "a stream keeps nothing, so there is no place for what on_error='quarantine' leaves out",

@@ -15,6 +15,7 @@ import contextlib
 import inspect
 import math
 import signal
+import socket
 import sys
 import threading
 import time
@@ -33,6 +34,7 @@ from shardwise.plan.graphs import settle_graph, source_stage
 from shardwise.plan.shards import gaps
 from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import interrupted
+from shardwise.run.spans import HERE, Spans
 
 if TYPE_CHECKING:
     from shardwise.api.runs import RunLedger
@@ -87,6 +89,8 @@ class Trial:
         self._loans = Loans("process")
         self._pending: list[Commit] = []
         self._pending_since = 0.0
+        self._spans = Spans(time.monotonic)
+        self._host = socket.gethostname()
 
     def settle(self, work: Work, end: int) -> None:
         """Try to find out here what columns functions return."""
@@ -152,12 +156,15 @@ class Trial:
             root=ledger.url,
             threads=usable_cores(),
         )
+        name = f"{stage.name}-{first}-{last}"
+        self._spans.began(attempt, name, stage.name, HERE, self._host)
         outcome = self._execute(spec, program, limit)
+        self._spans.tried(attempt, outcome)
         if outcome is None or outcome.failure is not None:
             ledger.discard(attempt)
             return False
         if outcome.logs:
-            ledger.append_logs(f"{stage.name}-{first}-{last}", attempt, outcome.logs)
+            ledger.append_logs(name, attempt, outcome.logs, outcome.times)
         self._keep(Commit(stage.name, first, last, attempt, outcome.outputs, outcome.metrics))
         return True
 
@@ -168,6 +175,7 @@ class Trial:
         except _TooSlow:
             return None
         except KeyboardInterrupt:
+            self._spans.end("interrupted")
             self._ledger.discard(spec.attempt)
             self._commit()
             raise interrupted() from None
@@ -185,6 +193,7 @@ class Trial:
         if self._pending:
             group, self._pending = self._pending, []
             self._ledger.commit(group)
+        self._spans.save(self._ledger)
 
 
 class _TooSlow(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,6 +87,15 @@ def _named_sql(text: str) -> tuple[str, str]:
     if not equals or not name.strip() or not sql.strip():
         raise UsageError(f"--with {text!r} does not say NAME=SQL", "write for example --with 'speed=distance / hours'")
     return name.strip(), sql.strip()
+
+
+def job_of(values: Mapping[str, Any]) -> Any:
+    """The job that the values of a command line describe."""
+    from shardwise.cli.sources import open_sources
+
+    reading = ReadOptions(**{name: values[name] for name in ReadOptions.__dataclass_fields__})
+    dataset = open_sources(values["sources"], reading, values["batch_rows"])
+    return _job(_prepared(dataset, values["where"], values["derived"]), values["by"], values["aggregates"])
 
 
 def _job(dataset: Dataset, by: tuple[str, ...], aggregates: tuple[str, ...]) -> Job:

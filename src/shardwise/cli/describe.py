@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from shardwise.cli.options import ReadOptions, RunOptions, read_options, run_options, sources_argument
@@ -30,3 +33,11 @@ def command(sources: tuple[str, ...], reading: ReadOptions, options: RunOptions)
     result = run_job(job, options)
     show_result(result, options)
     end(result)
+
+
+def job_of(values: Mapping[str, Any]) -> Any:
+    """The job that the values of a command line describe."""
+    from shardwise.cli.sources import open_sources
+
+    reading = ReadOptions(**{name: values[name] for name in ReadOptions.__dataclass_fields__})
+    return open_sources(values["sources"], reading, values["batch_rows"]).describe()

@@ -31,8 +31,22 @@ def print_plan(job: Job, options: RunOptions) -> None:
 
 
 def run_job(job: Job, options: RunOptions) -> Result:
-    """Run a job with the options of the command line."""
-    return job.run(**options.for_run())
+    """Run a job with the options of the command line; with ``--check``, look at its functions before.
+
+    Raises
+    ------
+    Unrepeatable
+        One of them is not deterministic.
+    """
+    if options.check:
+        report = job.check_functions(**options.for_plan())
+        report.enforce()
+        if not options.quiet:
+            tell(report.summary)
+    result = job.run(**options.for_run())
+    if options.redundancy == 2 and not options.quiet:
+        tell("every task was done twice, by other processes and in another order: the same")
+    return result
 
 
 def show_result(result: Result, options: RunOptions, keys: int = 1) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from typing import TYPE_CHECKING
 
 import click
 
 from shardwise.cli.output import print_json, put, tell
 from shardwise.errors import UsageError
+
+if TYPE_CHECKING:
+    from shardwise.report.causal import LogLine
 
 
 @click.command(name="logs")
@@ -17,26 +21,42 @@ from shardwise.errors import UsageError
 def command(run: str, task: str | None, as_json: bool) -> None:
     """Print what the tasks of a run said.
 
-    That is what functions logged (ctx.log) and printed. RUN is an id from `shardwise runs` (its first letters are
-    enough) or a run directory. TASK is a task's name, as the logs of all tasks show it.
+    That is what functions logged (ctx.log) and printed, on all hosts, in one order: lines come after what caused them,
+    whatever the hosts' clocks say. RUN is an id from `shardwise runs` (its first letters are enough) or a run
+    directory. TASK is a task's name, as the logs of all tasks show it.
     """
     from shardwise.cli.show import open_run
-    from shardwise.report.tables import printable
+    from shardwise.report.causal import logs_in_order
 
     view = open_run(run)
-    said = list(view.logs(task))
+    said = logs_in_order(view, task)
     if task is not None and not said:
-        raise _silent(task, sorted({name for name, _, _ in view.logs()}))
+        raise _silent(task, sorted({name for name, _ in view.speakers()}))
     if as_json:
-        rows = [{"task": name, "attempt": attempt, "line": line} for name, attempt, lines in said for line in lines]
+        rows = [
+            {"at": one.at, "task": one.task, "attempt": one.attempt, "host": one.host, "line": one.line} for one in said
+        ]
         print_json({"rows": rows, "run": {"id": view.id, "dir": view.url, "status": view.status}})
         return
     if not said:
         tell(f"No task of run {view.id} said anything.")
-    for name, attempt, lines in said:
-        put(f"--- {name}, attempt {attempt}")
-        for line in lines:
-            put(printable(line))
+    _print(said)
+
+
+def _print(said: list[LogLine]) -> None:
+    """Lines with their times; who is speaking stands above them, each time another one begins."""
+    from datetime import datetime
+
+    from shardwise.report.tables import printable
+
+    speaker = ("", "")
+    for one in said:
+        if speaker != (one.task, one.attempt):
+            speaker = (one.task, one.attempt)
+            where = f", on {one.host}" if one.host else ""
+            put(f"--- {one.task}, attempt {one.attempt}{where}")
+        at = datetime.fromtimestamp(one.at).astimezone()
+        put(f"{at:%H:%M:%S.%f}"[:-3] + f"  {printable(one.line)}")
 
 
 def _silent(task: str, known: list[str]) -> UsageError:

@@ -19,7 +19,11 @@ from shardwise.api.command import TYPED, Typed
 from shardwise.cli.output import tell
 from shardwise.errors import InternalError, Interrupted, ShardwiseError, UsageError
 
-COMMANDS = ("demo", "describe", "aggregate", "map", "run", "runs", "show", "logs", "replay", "law", "probe")
+COMMANDS = (
+    *("demo", "describe", "aggregate", "map", "run"),
+    *("runs", "show", "report", "watch", "logs", "replay"),
+    *("scale", "law", "growth", "probe"),
+)
 """Each is the object ``command`` of the module of its name in this package, in the order of ``--help``."""
 
 

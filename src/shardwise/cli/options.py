@@ -33,6 +33,8 @@ class RunOptions:
     max_quarantined: str | None = None
     seed: int | None = None
     run_dir: str | None = None
+    check: bool = False
+    redundancy: int | None = None
     restart: bool = False
     first: float | None = None
     ship: tuple[str, ...] = ()
@@ -64,8 +66,9 @@ class RunOptions:
         return {**self._said(), "progress": "none" if self.quiet else self.progress}
 
     def _said(self) -> dict[str, Any]:
-        names = ("engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir")
-        said = {name: getattr(self, name) for name in (*names, "first", "on_error", "max_quarantined")}
+        names = ["engine", "workers", "memory", "shard_size", "retries", "timeout", "speculate", "seed", "run_dir"]
+        names += ["first", "on_error", "max_quarantined", "redundancy"]
+        said = {name: getattr(self, name) for name in names}
         given = {name: value for name, value in said.items() if value is not None}
         given |= {"ship": self.ship} if self.ship else {}
         return given | ({"restart": True} if self.restart else {})
@@ -94,6 +97,10 @@ _RUN_OPTIONS = (
     ),
     click.option("--max-quarantined", metavar="N|SHARE", help="Fail where more rows go to quarantine: 20, 0.1%."),
     click.option("--run-dir", metavar="DIR", help="Directory of the run; the cache unless given."),
+    click.option(
+        "--check", is_flag=True, help="First see on a sample whether functions are deterministic, and need no cut."
+    ),
+    click.option("--redundancy", type=click.IntRange(1, 2), metavar="2", help="Do every task twice, and compare."),
     click.option("--restart", is_flag=True, help="Begin anew, also where a run could go on or is finished."),
     click.option("--first", type=SHARE, help="Only the first part of the data: 1%. A later whole run reuses it."),
     click.option(

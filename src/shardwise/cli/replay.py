@@ -1,8 +1,9 @@
-"""``shardwise replay``: one row of a quarantine again, with everything it does visible."""
+"""``shardwise replay``: a task, or one row of a quarantine, again, with everything it does visible."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +19,53 @@ if TYPE_CHECKING:
 
 @click.command(name="replay")
 @click.argument("run")
-@click.option("--row", metavar="FILE:BATCH:ROW", help="Which row; the first in quarantine unless given.")
-@click.option("--pdb", "debug", is_flag=True, help="Stop in the debugger where the function raises.")
-def command(run: str, row: str | None, debug: bool) -> None:
-    """Call a job's functions again on one row that is in quarantine.
+@click.argument("task", required=False)
+@click.option("--row", metavar="FILE:BATCH:ROW", help="Which row of the quarantine; the first unless given.")
+@click.option("--list", "listed", is_flag=True, help="List the tasks of the run, with their numbers.")
+@click.option("--job", "target", metavar="FILE.py[:JOB]", help="The job, where no command of ours made the run.")
+@click.option("--anyway", is_flag=True, help="Also where the code or the data have changed since.")
+@click.option("--pdb", "debug", is_flag=True, help="Stop in the debugger: see above.")
+def command(
+    run: str, task: str | None, row: str | None, listed: bool, target: str | None, anyway: bool, debug: bool
+) -> None:
+    """Do one task of a run again, or call its functions on a row in quarantine.
 
     It happens in this very process, so that a traceback is complete and a crash is a crash. The job comes from the
-    command that made the run, with the code as it is now. RUN is an id from `shardwise runs` or a run directory.
+    command that made the run. RUN is an id from `shardwise runs` or a run directory.
+
+    With TASK (a name such as partial-0-4, or its number): does it with the same inputs, and says whether its outputs
+    have the digests that were committed, else (exit status 1) where they first differ. --pdb stops where a function
+    raises; or, where the task was committed, so that it did not raise, in the first line of the function that is
+    entered first.
+
+    Without TASK: a row that is in quarantine, with the code as it is now.
     """
-    from shardwise.api.quarantine import quarantine_of
     from shardwise.cli.show import open_run
 
     view = open_run(run)
+    if listed:
+        from shardwise.cli.replay_task import show_tasks
+
+        show_tasks(view)
+    elif task is not None:
+        from shardwise.cli.replay_task import replay_task
+
+        if row is not None:
+            raise UsageError("--row says which row of a quarantine; a task is done as a whole", "leave out one of both")
+        replay_task(view, task, target, anyway, debug)
+    else:
+        replay_row(view, row, target, debug)
+
+
+def replay_row(view: RunView, row: str | None, target: str | None, debug: bool) -> None:
+    """Call the functions on one row."""
+    from shardwise.api.quarantine import quarantine_of
+
     rows = quarantine_of(view).to_pylist()
     bad = _find(rows, row, view)
     where = f"{bad['file']}:{bad['batch']}:{bad['row'] if bad['scope'] == 'row' else '*'}"
     _introduce(bad)
-    made = _job_of(view)
+    made = job_of_run(view, target)
     if made is None:
         put(_snippet(view, where, rows.index(bad)))
         return
@@ -71,8 +102,15 @@ def _introduce(bad: dict[str, Any]) -> None:
     tell(f"then  {what}: {bad['type']}: {printable(bad['message'])}")
 
 
-def _job_of(view: RunView) -> tuple[Job, dict[str, Any], Path] | None:
-    """The job as the command that made the run describes it; None where that was no command of ours."""
+def job_of_run(view: RunView, target: str | None = None) -> tuple[Job, dict[str, Any], Path] | None:
+    """The job as a file, or else the command that made the run, describes it; None where that was no command of ours.
+    With it the values of the command line, and the directory where it was typed."""
+    from shardwise.cli.main import cli
+
+    if target is not None:
+        from shardwise.cli.run import job_of
+
+        return job_of({"target": target}), {"run_dir": view.url}, Path.cwd()
     typed = [line.data for line in view.events() if line.kind == "command"]
     if not typed:
         return None
@@ -80,23 +118,13 @@ def _job_of(view: RunView) -> tuple[Job, dict[str, Any], Path] | None:
     directory = Path(typed[-1]["directory"])
     if not directory.is_dir():
         raise UsageError(f"{directory}, where the command was typed, is gone", "restore it")
-    from shardwise.cli.main import cli
-
     with contextlib.chdir(directory):
         found = cli.get_command(click.Context(cli), name)
-        if found is None:
+        describes = getattr(importlib.import_module(f"shardwise.cli.{name}"), "job_of", None)
+        if found is None or describes is None:
             return None
         values = found.make_context(name, list(arguments)).params
-        if name == "map":
-            from shardwise.cli.map import job_of
-
-            return job_of(values), values, directory
-        if name == "run":
-            from shardwise.cli.scripts import find_job, load_script, split_target
-
-            path, job = split_target(values["target"])
-            return find_job(load_script(path), path, job), values, directory
-    return None
+        return describes(values), values, directory
 
 
 def _replay(job: Job, values: dict[str, Any], directory: Path, where: str, debug: bool) -> None:

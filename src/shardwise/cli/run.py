@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from shardwise.cli.options import RunOptions, run_options
@@ -34,3 +37,11 @@ def command(target: str, options: RunOptions) -> None:
     result = run_job(job, options)
     show_result(result, options)
     end(result)
+
+
+def job_of(values: Mapping[str, Any]) -> Any:
+    """The job that the values of a command line describe."""
+    from shardwise.cli.scripts import find_job, load_script, split_target
+
+    path, name = split_target(values["target"])
+    return find_job(load_script(path), path, name)

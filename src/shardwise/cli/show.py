@@ -77,6 +77,16 @@ def _failure(view: RunView) -> dict[str, Any] | None:
     return ends[-1] if ends else None
 
 
+def _failed_task(view: RunView) -> str:
+    """The task that ended a run, where its journal names one."""
+    if view.status != "failed":
+        return ""
+    from shardwise.api.run_tasks import tasks_of
+
+    failed = [task for task in tasks_of(view) if task.commit is None and task.failures]
+    return max(failed, key=lambda task: len(task.failures)).name if failed else ""
+
+
 def _by_stage(view: RunView) -> dict[str, list[Commit]]:
     """Commits of each stage. The journal names an inner node of a tree by its range, which is no stage of its own."""
     stages: dict[str, list[Commit]] = {}
@@ -129,6 +139,8 @@ def _print_facts(view: RunView) -> None:
         facts["quarantine"] = f"{plural(bad, 'row')}; shardwise replay {run['id']} shows the first one fail"
     if run["failure"]:
         facts["ended by"] = f"{run['failure'].get('code', '')} {run['failure'].get('message', '')}".strip()
+    if failed := _failed_task(view):
+        facts["to see it fail"] = f"shardwise replay {run['id']} {failed} --pdb"
     if view.status in ("failed", "interrupted"):
         facts["to go on"] = "run the same command again"
     width = max(len(name) for name in facts)

@@ -28,6 +28,7 @@ def execute(
     capture: bool = True,
     interruptible: bool = False,
     calls: Calls | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Try a task once.
 
@@ -47,6 +48,8 @@ def execute(
         like any other exception.
     calls : Calls, optional
         Where calls of functions are noted and timed.
+    say : callable, optional
+        Takes lines of ``ctx.log`` where prints are not kept; unless given they go to standard error.
 
     Returns
     -------
@@ -54,8 +57,8 @@ def execute(
         With outputs, or with a failure. Exceptions of every kind become failures, ``SystemExit`` among them.
     """
     logs = Logs()
-    attempt = ActiveAttempt(spec, on_progress, logs.add if capture else _say, calls)
-    started = time.monotonic()
+    attempt = ActiveAttempt(spec, on_progress, logs.add if capture else say or _say, calls)
+    began, started = time.time(), time.monotonic()
     failure: Failure | None = None
     with captured(logs) if capture else contextlib.nullcontext():
         try:
@@ -70,7 +73,7 @@ def execute(
         finally:
             attempt.close()
     metrics = attempt.metrics(time.monotonic() - started)
-    return Outcome(spec.task, spec.attempt, outputs, failure, metrics, logs.lines())
+    return Outcome(spec.task, spec.attempt, outputs, failure, metrics, logs.lines(), logs.times(), began)
 
 
 class PickledProgram:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TextIO
@@ -27,21 +28,72 @@ class Logs:
     """
 
     def __init__(self) -> None:
-        self._head: list[str] = []
-        self._tail: deque[str] = deque(maxlen=LINES // 2)
+        self._head: list[tuple[float, str]] = []
+        self._tail: deque[tuple[float, str]] = deque(maxlen=LINES // 2)
         self._seen = 0
 
-    def add(self, line: str) -> None:
-        """Keep a line; what has line breaks inside is several."""
+    def add(self, line: str, at: float | None = None) -> None:
+        """Keep a line, printed now unless ``at`` says when; what has line breaks inside is several."""
+        at = time.time() if at is None else at
         for part in line.splitlines() or [""]:
             self._seen += 1
-            (self._head if len(self._head) < LINES // 2 else self._tail).append(shorten(part, LINE_BYTES))
+            (self._head if len(self._head) < LINES // 2 else self._tail).append((at, shorten(part, LINE_BYTES)))
 
     def lines(self) -> tuple[str, ...]:
         """What was kept, with a line that says how many were dropped, where any were."""
+        return tuple(line for _, line in self._kept())
+
+    def times(self) -> tuple[float, ...]:
+        """When each of these lines was printed: seconds since 1970."""
+        return tuple(at for at, _ in self._kept())
+
+    def _kept(self) -> list[tuple[float, str]]:
         dropped = self._seen - len(self._head) - len(self._tail)
-        note = [f"... {dropped} lines dropped ..."] if dropped else []
-        return (*self._head, *note, *self._tail)
+        note = [(self._head[-1][0], f"... {dropped} lines dropped ...")] if dropped else []
+        return [*self._head, *note, *self._tail]
+
+
+class Marks:
+    """How large a file was when: so its lines have times though whoever prints them knows nothing of that.
+
+    What lies before a mark was printed no later. Marks are kept for the beginning of the file and for its end, as
+    lines are.
+
+    Examples
+    --------
+    >>> marks = Marks()
+    >>> marks.note(10, at=5.0)
+    >>> marks.note(10, at=6.0)
+    >>> marks.note(30, at=7.0)
+    >>> at = marks.times()
+    >>> at(8), at(10), at(11), at(31) > 7.0
+    (5.0, 5.0, 7.0, True)
+    """
+
+    def __init__(self) -> None:
+        self._head: list[tuple[int, float]] = []
+        self._tail: deque[tuple[int, float]] = deque(maxlen=LINES)
+        self._size = 0
+
+    def note(self, size: int, at: float | None = None) -> None:
+        """The file has so many bytes now."""
+        if size > self._size:
+            self._size = size
+            marks = self._head if len(self._head) < LINES else self._tail
+            marks.append((size, time.time() if at is None else at))
+
+    def times(self) -> Callable[[int], float]:
+        """A function that tells when what ends at a byte was printed, to be asked in the order of bytes; now, if
+        nobody has looked since."""
+        marks, now, place = [*self._head, *self._tail], time.time(), 0
+
+        def at(end: int) -> float:
+            nonlocal place
+            while place < len(marks) and marks[place][0] < end:
+                place += 1
+            return marks[place][1] if place < len(marks) else now
+
+        return at
 
 
 def shorten(text: str, limit: int) -> str:

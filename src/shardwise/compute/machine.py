@@ -44,6 +44,32 @@ def usable_memory() -> int:
     return max(0, min([_free_memory(), *_memory_left()]))
 
 
+def total_memory() -> int:
+    """Bytes of physical memory that the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * _PAGE
+
+
+def memory_limit() -> int:
+    """Bytes that this process may use at most, whatever is free now: the least of what the machine has, the limits of
+    its containers, and those of its user (``ulimit -v``, ``ulimit -d``).
+
+    Examples
+    --------
+    >>> 1 << 20 < memory_limit() <= total_memory()
+    True
+    """
+    return min([total_memory(), *(limit for limit, _, _ in _memory_limits()), *_user_limits()])
+
+
+def _user_limits() -> Iterator[int]:
+    import resource
+
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        soft, _ = resource.getrlimit(kind)
+        if soft != resource.RLIM_INFINITY:
+            yield soft
+
+
 def resident_memory(pid: int | None = None) -> int:
     """Bytes of physical memory that this process, or another one, holds now; 0 where that one is gone."""
     try:
@@ -115,13 +141,22 @@ def _cpu_quotas() -> Iterator[float]:
 
 
 def _memory_left() -> Iterator[int]:
-    names = ("memory.max", "memory.current", b"inactive_file")
-    old_names = ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file")
-    for groups, (limit_file, usage_file, cache) in ((_groups_v2(), names), (_groups_v1("memory"), old_names)):
-        for group in groups:
-            limit, used = _number(group / limit_file), _number(group / usage_file)
-            if limit is not None and used is not None and limit < _UNLIMITED:
-                yield limit - used + (_keyed_number(group / "memory.stat", cache) or 0)
+    for limit, group, (usage_file, cache) in _memory_limits():
+        used = _number(group / usage_file)
+        if used is not None:
+            yield limit - used + (_keyed_number(group / "memory.stat", cache) or 0)
+
+
+def _memory_limits() -> Iterator[tuple[int, Path, tuple[str, bytes]]]:
+    """Limits of the control groups of this process, and where each says how much is used."""
+    for group in _groups_v2():
+        limit = _number(group / "memory.max")
+        if limit is not None and limit < _UNLIMITED:
+            yield limit, group, ("memory.current", b"inactive_file")
+    for group in _groups_v1("memory"):
+        limit = _number(group / "memory.limit_in_bytes")
+        if limit is not None and limit < _UNLIMITED:
+            yield limit, group, ("memory.usage_in_bytes", b"total_inactive_file")
 
 
 def _groups_v2() -> Iterator[Path]:

@@ -124,7 +124,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. Exactly one of ``failure`` and success; ``logs`` are lines of ``ctx.log`` and prints."""
+    """How an attempt ended. Exactly one of ``failure`` and success; ``logs`` are lines of ``ctx.log`` and prints, and
+    ``times`` when they were printed: by the clock of the worker's host, as is ``began`` (seconds since 1970)."""
 
     task: int
     attempt: int
@@ -132,3 +133,5 @@ class Outcome:
     failure: Failure | None = None
     metrics: Metrics = field(default_factory=Metrics)
     logs: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
+    began: float | None = None

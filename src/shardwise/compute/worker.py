@@ -31,7 +31,7 @@ from shardwise.compute import wire
 from shardwise.compute.calls import Calls
 from shardwise.compute.execute import PickledProgram, execute
 from shardwise.compute.footprint import Footprint, Relatives, trim
-from shardwise.compute.logs import Logs
+from shardwise.compute.logs import Logs, Marks
 from shardwise.compute.machine import forget_peak_memory, resident_memory, usable_memory
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import TaskSpec
@@ -135,12 +135,13 @@ class Worker:
         if self._calls is not None:
             self._calls.watch(spec.call_seconds)
         program = self._programs.get(spec.program, _Unknown())
-        outcome = execute(spec, program, self._tell, capture=False, calls=self._calls)
+        outcome = execute(spec, program, self._tell, capture=False, calls=self._calls, say=self._printed.say)
         if self._calls is not None:
             self._calls.watch(None)
         if os.getpid() != self._pid:  # the function forked, and this is the child
             os._exit(0)
-        outcome = dataclasses.replace(outcome, logs=self._printed.take())
+        lines, times = self._printed.take()
+        outcome = dataclasses.replace(outcome, logs=lines, times=times)
         payload = records.to_json(outcome).encode("utf-8", "surrogatepass")
         self._allowed = None
         if time.monotonic() >= self._last_look + LOOK_SECONDS:
@@ -187,6 +188,7 @@ class Worker:
         next_beat = next_search = time.monotonic()
         while not hang_up.poll(LOOK_SECONDS * 1000):
             now = time.monotonic()
+            self._printed.mark()
             if self._allowed is not None:
                 if now >= next_search:
                     next_search = now + RELATIVES_SECONDS
@@ -228,17 +230,30 @@ class Printed:
     def __init__(self) -> None:
         self._descriptor = os.dup(1)  # functions may close or redirect 1 and 2
         self._dropped = 0
+        self._marks = Marks()
         faulthandler.enable(self._descriptor)
         faulthandler.register(signal.SIGALRM, self._descriptor, chain=True)  # says where it hangs, then dies of it
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
 
-    def take(self) -> tuple[str, ...]:
-        """The lines since the last time; the file is empty afterwards, and standard output and error are usable."""
-        lines = self._take()
+    def say(self, line: str) -> None:
+        """Print a line of ``ctx.log``, and remember when."""
+        print(line, file=sys.stderr)
+        self.mark()
+
+    def mark(self) -> None:
+        """Remember that what was printed so far was printed by now."""
+        marks = self._marks  # before the look: one that comes too late belongs to marks that nobody reads any more
+        with contextlib.suppress(OSError):
+            marks.note(os.fstat(self._descriptor).st_size)
+
+    def take(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The lines since the last time, and when they were printed, up to ``LOOK_SECONDS`` too late; the file is empty
+        afterwards, and standard output and error are usable."""
+        logs = self._take()
         for number, name in ((1, "stdout"), (2, "stderr")):
             self._mend(number, name)
-        return lines
+        return logs.lines(), logs.times()
 
     def _mend(self, number: int, name: str) -> None:
         """Open again what the function closed: prints of later attempts would fail, or land in another file."""
@@ -251,26 +266,28 @@ class Printed:
                 stream = open(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
                 setattr(sys, name, stream)
 
-    def _take(self) -> tuple[str, ...]:
+    def _take(self) -> Logs:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # the function may have replaced or closed it
                 stream.flush()
         with contextlib.suppress(OSError):  # no regular file, where a person started the worker by hand
             if os.fstat(self._descriptor).st_size or self._dropped:
                 return self._read()
-        return ()
+        return Logs()
 
-    def _read(self) -> tuple[str, ...]:
-        logs = Logs()
+    def _read(self) -> Logs:
+        logs, end, printed_at = Logs(), 0, self._marks.times()
         if self._dropped:
-            logs.add(f"... {self._dropped} bytes dropped ...")
+            logs.add(f"... {self._dropped} bytes dropped ...", printed_at(0))
             self._dropped = 0
         with open(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             for line in file:
-                logs.add(line.decode("utf-8", "replace"))
+                end += len(line)
+                logs.add(line.decode("utf-8", "replace"), printed_at(end))
         os.ftruncate(self._descriptor, 0)
-        return logs.lines()
+        self._marks = Marks()
+        return logs
 
     def bound(self) -> None:
         """Empty the file where it has grown too large."""
@@ -278,6 +295,7 @@ class Printed:
             size = os.fstat(self._descriptor).st_size
             if size > PRINTED_BYTES:
                 os.ftruncate(self._descriptor, 0)
+                self._marks = Marks()
                 self._dropped += size
 
 

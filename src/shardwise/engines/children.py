@@ -57,11 +57,13 @@ class Interpreter:
         Descriptors: the worker's socket, what it prints to, and the page of its calls.
     threads : int
         That native libraries in it may use.
+    hash_seed : str, optional
+        What decides the order of its sets of strings; as for all workers unless given.
     """
 
     starter_died = False
 
-    def __init__(self, connection: int, printed: int, calls: int, threads: int) -> None:
+    def __init__(self, connection: int, printed: int, calls: int, threads: int, hash_seed: str | None = None) -> None:
         where = [str(connection), str(os.getpid()), str(calls)]
         self._process = subprocess.Popen(
             [*_python(), "-m", "shardwise.compute.worker", *where],
@@ -69,7 +71,7 @@ class Interpreter:
             stdout=printed,
             stderr=printed,
             pass_fds=(connection, calls),
-            env=_environment(threads),
+            env=environment(threads, hash_seed),
             start_new_session=True,
         )
         self.pid = self._process.pid
@@ -121,9 +123,11 @@ class ForkServer:
     modules : sequence of str
         What it imports before it forks for the first time. Ignored where threads that libraries start when they are
         imported would be there as it forks.
+    hash_seed : str, optional
+        What decides the order of sets of strings in its workers.
     """
 
-    def __init__(self, threads: int, modules: tuple[str, ...] = ()) -> None:
+    def __init__(self, threads: int, modules: tuple[str, ...] = (), hash_seed: str | None = None) -> None:
         self.threads = threads
         self._connection, theirs = socket.socketpair()
         self._connection.settimeout(PATIENCE_SECONDS)
@@ -136,7 +140,7 @@ class ForkServer:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
-                    env=_environment(threads),
+                    env=environment(threads, hash_seed),
                     start_new_session=True,
                 )
             except OSError:  # fresh interpreters will say why
@@ -207,12 +211,12 @@ def beginning(threads: int, modules: tuple[str, ...]) -> Iterator[None]:
             server.close()
 
 
-def fork_server(threads: int) -> ForkServer | None:
+def fork_server(threads: int, hash_seed: str | None = None) -> ForkServer | None:
     """The fork server that was begun, or another one where that would not suit; None where there can be none."""
     begun = _begun.get()
-    if begun is not None and begun.threads == threads and not begun.has_ended:
+    if begun is not None and begun.threads == threads and not begun.has_ended and hash_seed is None:
         return begun
-    return ForkServer(threads) if can_fork() else None
+    return ForkServer(threads, hash_seed=hash_seed) if can_fork() else None
 
 
 def can_fork() -> bool:
@@ -229,11 +233,11 @@ def _python() -> list[str]:
     return [sys.executable, *(["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []), "-P"]
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int, hash_seed: str | None = None) -> dict[str, str]:
     """The person's variables, with threads limited, modules found as here, and one order of sets of strings."""
     ours = {
         "PYTHONPATH": os.pathsep.join(module_path()),
-        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
+        "PYTHONHASHSEED": hash_seed or os.environ.get("PYTHONHASHSEED", "0"),
     }
     theirs = {name: os.environ.get(name) for name in ours}
     return {

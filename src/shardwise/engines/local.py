@@ -34,6 +34,8 @@ class LocalEngine:
     ----------
     workers : int, optional
         How many, whatever ``open`` wants.
+    hash_seed : str, optional
+        What decides the order of sets of strings in workers, to see whether answers depend on it.
 
     Notes
     -----
@@ -45,8 +47,9 @@ class LocalEngine:
     name = "local"
     reach: Reach = "host"
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, hash_seed: str | None = None) -> None:
         self.workers = workers
+        self._hash_seed = hash_seed
         self._bell: Bell | None = None
         self._rung = False
         self._want = Want(0)
@@ -146,8 +149,8 @@ class LocalEngine:
     def _start(self) -> None:
         assert self._selector is not None
         if self._server is None or self._server.has_ended:
-            self._server = fork_server(self._want.threads)
-        worker = WorkerProcess(self._want.threads, self._server)
+            self._server = fork_server(self._want.threads, self._hash_seed)
+        worker = WorkerProcess(self._want.threads, self._server, self._hash_seed)
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         self._slots[slot] = worker
         self._known[slot] = 0

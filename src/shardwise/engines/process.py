@@ -39,6 +39,8 @@ class WorkerProcess:
         That native libraries in it may use.
     server : ForkServer, optional
         Forks it, where it can; else it is a fresh interpreter.
+    hash_seed : str, optional
+        What decides the order of sets of strings in a fresh interpreter.
 
     Raises
     ------
@@ -53,7 +55,7 @@ class WorkerProcess:
     started.
     """
 
-    def __init__(self, threads: int, server: ForkServer | None = None) -> None:
+    def __init__(self, threads: int, server: ForkServer | None = None, hash_seed: str | None = None) -> None:
         self.killed = False
         self.greeted = False
         self.hung_up = False
@@ -71,7 +73,7 @@ class WorkerProcess:
         self.socket, theirs = socket.socketpair()
         self.socket.setblocking(False)
         try:
-            self._process = self._start(theirs, threads, server)
+            self._process = self._start(theirs, threads, server, hash_seed)
         except OSError as error:
             self.socket.close()
             self._printed.close()
@@ -83,9 +85,9 @@ class WorkerProcess:
             theirs.close()
         self.death = self._process.death
 
-    def _start(self, theirs: socket.socket, threads: int, server: ForkServer | None) -> Child:
+    def _start(self, theirs: socket.socket, threads: int, server: ForkServer | None, hash_seed: str | None) -> Child:
         descriptors = theirs.fileno(), self._printed.fileno(), self._calls.fileno()
-        return (server and server.fork(*descriptors)) or Interpreter(*descriptors, threads)
+        return (server and server.fork(*descriptors)) or Interpreter(*descriptors, threads, hash_seed)
 
     @property
     def pid(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,19 +31,37 @@ class Curve:
     limit: float = math.inf
 
 
-def check_chart_path(path: str) -> None:
-    """Refuse a chart's path before any work.
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """What was measured: numbers of workers, the speed-up of each measurement, and which curve's colour they have."""
+
+    label: str
+    workers: tuple[int, ...]
+    speed_ups: tuple[float, ...]
+    colour: int
+
+
+def check_chart_path(path: str, curves: int = 1) -> None:
+    """Refuse a chart before any work.
 
     Raises
     ------
     UsageError
-        It ends neither in .svg nor in .png.
+        Its path ends neither in .svg nor in .png, or it has too many curves.
+    MissingExtra
+        Matplotlib is not installed.
     """
     if Path(path).suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"{path!r} is not a chart that can be drawn", "name a file that ends in .svg or .png")
+    if curves > MOST_CURVES:
+        raise UsageError(f"{curves} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("a chart needs Matplotlib", 'pip install "shardwise[charts]"')
 
 
-def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+def draw_speed_ups(
+    path: str, title: str, curves: Sequence[Curve], workers: Sequence[int], measured: Sequence[Dots] = ()
+) -> None:
     """Draw speed-up and efficiency over workers, and write it as the suffix of ``path`` says.
 
     Parameters
@@ -54,6 +73,8 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
         At most ``MOST_CURVES``.
     workers : sequence of int
         The numbers of workers asked for: each gets a dot where they are few; lines run from 1 to the largest.
+    measured : sequence of Dots
+        Drawn beside the curves, which have no dots of their own then.
 
     Raises
     ------
@@ -64,21 +85,19 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
     StorageError
         The file cannot be written.
     """
-    check_chart_path(path)
-    if len(curves) > MOST_CURVES:
-        raise UsageError(f"{len(curves)} curves cannot be told apart in one chart", f"give at most {MOST_CURVES}")
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("a chart needs Matplotlib", 'pip install "shardwise[charts]"') from error
+    check_chart_path(path, len(curves))
+    import matplotlib
+    from matplotlib.figure import Figure
+
     # The same numbers give the same file: fixed ids in SVG, and no date.
     with matplotlib.rc_context({"svg.hashsalt": "shardwise", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
         left, right = figure.subplots(1, 2)
         figure.suptitle(title, fontsize=12)
-        _draw_speed_up(left, curves, workers)
-        _draw_efficiency(right, curves, workers)
+        _draw_speed_up(left, curves, workers, not measured)
+        _draw_efficiency(right, curves, workers, not measured)
+        for axes, divided in ((left, False), (right, True)):
+            _draw_measured(axes, measured, divided)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
         try:
             figure.savefig(path, metadata={"Date": None} if path.lower().endswith(".svg") else {})
@@ -86,14 +105,14 @@ def draw_speed_ups(path: str, title: str, curves: Sequence[Curve], workers: Sequ
             raise StorageError(f"the chart {path} cannot be written: {error.strerror or error}") from error
 
 
-def _draw_speed_up(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+def _draw_speed_up(axes: Axes, curves: Sequence[Curve], workers: Sequence[int], dotted: bool) -> None:
     line = _worker_numbers(max(workers))
     top = 1.0
     for colour, curve in zip(COLOURS, curves, strict=False):
         values = [curve.speed_up(n) for n in line]
         top = max(top, *values)
         axes.plot(line, values, color=colour, label=curve.label, linewidth=2)
-        _dots(axes, workers, [curve.speed_up(n) for n in workers], colour)
+        _dots(axes, workers if dotted else (), [curve.speed_up(n) for n in workers], colour)
     for colour, curve in zip(COLOURS, curves, strict=False):
         if math.isfinite(curve.limit) and curve.limit <= 1.5 * top:
             top = max(top, curve.limit)
@@ -107,22 +126,32 @@ def _draw_speed_up(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) 
     axes.set_ylim(0, 1.1 * top)
 
 
-def _draw_efficiency(axes: Axes, curves: Sequence[Curve], workers: Sequence[int]) -> None:
+def _draw_efficiency(axes: Axes, curves: Sequence[Curve], workers: Sequence[int], dotted: bool) -> None:
     line = _worker_numbers(max(workers))
     top = 100.0
     for colour, curve in zip(COLOURS, curves, strict=False):
         values = [100 * curve.speed_up(n) / n for n in line]
         top = max(top, *values)
         axes.plot(line, values, color=colour, linewidth=2)
-        _dots(axes, workers, [100 * curve.speed_up(n) / n for n in workers], colour)
+        _dots(axes, workers if dotted else (), [100 * curve.speed_up(n) / n for n in workers], colour)
     axes.axhline(100, color="#888888", linestyle="--", linewidth=1)
     _finish_axes(axes, max(workers), "efficiency (% of what each worker could do)")
     axes.set_ylim(0, 1.08 * top)
 
 
 def _dots(axes: Axes, workers: Sequence[int], values: Sequence[float], colour: str) -> None:
-    if len(workers) <= MOST_DOTS:
+    if 0 < len(workers) <= MOST_DOTS:
         axes.plot(workers, values, "o", color=colour, markersize=5)
+
+
+def _draw_measured(axes: Axes, measured: Sequence[Dots], efficiency: bool) -> None:
+    """Crosses: one for each measurement."""
+    for dots in measured:
+        values = [100 * s / n if efficiency else s for n, s in zip(dots.workers, dots.speed_ups)]
+        label = "_nolegend_" if efficiency else dots.label
+        colour = COLOURS[dots.colour]
+        axes.plot(dots.workers, values, "x", color=colour, markersize=8, markeredgewidth=2, label=label, clip_on=False)
+        axes.set_ylim(0, max(axes.get_ylim()[1], *(1.1 * value for value in values)))
 
 
 def _finish_axes(axes: Axes, most: int, label: str) -> None:

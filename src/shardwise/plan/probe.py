@@ -72,6 +72,7 @@ class ClusterState:
     hosts: tuple[HostState, ...]
     seconds: float  # until the first slot was up
     run_dir: str = ""
+    task_seconds: float | None = None  # what a task costs beside its work, one after another on one slot
 
     @property
     def ready(self) -> bool:
@@ -99,7 +100,7 @@ def probe_engines() -> list[EngineState]:
     ]
 
 
-def probe_cluster(url: str, workers: int | None = None, run_dir: str = "") -> ClusterState:
+def probe_cluster(url: str, workers: int | None = None, run_dir: str = "", measure: bool = False) -> ClusterState:
     """Open an engine, start workers on it, and hear what its hosts are.
 
     Parameters
@@ -110,6 +111,8 @@ def probe_cluster(url: str, workers: int | None = None, run_dir: str = "") -> Cl
         Slots to ask for. Default: all that it has, at most 64.
     run_dir : str
         Where runs are to be kept: hosts then show that they reach it.
+    measure : bool
+        Also find out what a task costs there.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def probe_cluster(url: str, workers: int | None = None, run_dir: str = "") -> Cl
         It does not answer, or lends no slot.
     """
     engine = make_engine(url)
-    return _Probe(engine, url, run_dir if engine_reach(engine) == "network" else "").look(workers)
+    return _Probe(engine, url, run_dir if engine_reach(engine) == "network" else "").look(workers, measure)
 
 
 class _Probe:
@@ -130,8 +133,9 @@ class _Probe:
         self._url = url
         self._run_dir = run_dir
         self._hosts: dict[str, HostState] = {}
+        self._up: SlotUp | None = None
 
-    def look(self, workers: int | None) -> ClusterState:
+    def look(self, workers: int | None, measure: bool = False) -> ClusterState:
         """Open it, wait for slots, close it."""
         engine = self._engine
         if hasattr(engine, "on_hello"):
@@ -142,9 +146,10 @@ class _Probe:
             engine.open(Want(asked, root=self._run_dir))
             first = self._await_slots(asked) - began
             room = self._room()
+            each = self._task_seconds() if measure else None
         finally:
             engine.close()
-        return ClusterState(self._url, room, tuple(self._hosts.values()), round(first, 3), self._run_dir)
+        return ClusterState(self._url, room, tuple(self._hosts.values()), round(first, 3), self._run_dir, each)
 
     def _as_many_as_there_are(self) -> int:
         """Slots to ask for; 0: as many as the engine finds once it is connected."""
@@ -164,9 +169,18 @@ class _Probe:
                 if isinstance(event, SlotUp):
                     first, count = first or time.monotonic(), count + 1
                     self._host(event.host).slots += 1
+                    self._up = event
             if not asked and count and (room := self._room()) is not None:
                 asked = room.slots
         return first
+
+    def _task_seconds(self) -> float | None:
+        """What a task costs, where there is a host that can do it."""
+        if self._up is None or any(host.lacks for host in self._hosts.values()):
+            return None
+        from shardwise.plan.machine_workers import task_seconds_on
+
+        return task_seconds_on(self._engine, self._up)
 
     def _room(self) -> Room | None:
         room: Room | None = self._engine.room() if hasattr(self._engine, "room") else None

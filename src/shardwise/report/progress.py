@@ -1,4 +1,5 @@
-"""How far a run is: a bar on a terminal, a plain line now and then where there is none. Always on standard error.
+"""How far a run is: a bar on a terminal or in a notebook, a plain line now and then where there is neither. On standard
+error, but for the notebook's.
 
 The driver feeds it with its own clock (``now``, seconds that never go back) as often as it likes: between two drawings
 an update is a comparison and an assignment. What is shown is made by pure functions of a ``Standing``.
@@ -14,11 +15,13 @@ from typing import IO, Literal
 
 from shardwise.errors import UsageError
 from shardwise.report.eta import Estimate
+from shardwise.report.notebook_bar import NotebookBar, notebook_display
 from shardwise.sizes import format_count, format_duration, format_rate
 
 Mode = Literal["auto", "bar", "plain", "none"]
 
 BAR_EVERY = 0.1  # seconds between two drawings of the bar
+BOARD_EVERY = 0.5  # and of one that travels to a notebook
 BAR_AFTER = 0.3  # seconds before the first one: a short run flashes no bar
 PLAIN_EVERY = 10.0  # seconds between two plain lines,
 PLAIN_STEP = 0.1  # or this share of the work,
@@ -123,7 +126,7 @@ class Progress:
     Parameters
     ----------
     mode : {"auto", "bar", "plain", "none"}
-        ``auto``: a bar on a terminal, plain lines elsewhere. ``none``: nothing at all, messages included.
+        ``auto``: a bar on a terminal or in a notebook, plain lines elsewhere. ``none``: nothing, messages included.
     stream : text stream, optional
         Standard error unless given.
 
@@ -137,7 +140,9 @@ class Progress:
         if mode not in ("auto", "bar", "plain", "none"):
             raise UsageError(f"there is no progress {mode!r}", "choose auto, bar, plain or none")
         self._stream = sys.stderr if stream is None else stream
-        self._mode = _resolve(mode, self._stream)
+        display = notebook_display() if mode == "auto" and stream is None else None
+        self._board = None if display is None else NotebookBar(display)
+        self._mode = "bar" if self._board else _resolve(mode, self._stream)
         self._ascii = (getattr(self._stream, "encoding", None) or "").lower().replace("-", "") != "utf8"
         self._label = ""
         self._drawn = False
@@ -196,7 +201,7 @@ class Progress:
             self._standing.total, done, running, share, rows, bytes, seconds, eta, retries, failed
         )
         if self._mode == "bar":
-            self._next = now + BAR_EVERY
+            self._next = now + (BOARD_EVERY if self._board else BAR_EVERY)
             self._draw()
         else:
             self._maybe_line(now, share)
@@ -215,6 +220,8 @@ class Progress:
     def end(self, summary: str = "") -> None:
         """The run is over: the bar goes, and the summary stays."""
         self._clear()
+        if self._board:
+            self._board.clear()
         self._next, self._estimate = float("inf"), None
         if summary:
             self.message(summary)
@@ -228,6 +235,9 @@ class Progress:
             self._write(plain_line(self._standing, self._label) + "\n")
 
     def _draw(self) -> None:
+        if self._board:
+            self._board.show(self._standing, self._label)
+            return
         # A line as wide as the terminal would wrap on some of them, and could not be cleared.
         width = shutil.get_terminal_size().columns - 1
         self._drawn = True

@@ -95,6 +95,7 @@ class RunDirectory(RunView):
         self._unpublished: list[Move] = []
         self._prepared: set[str] = set()
         self._superseded = False
+        self._later: list[Line] = []
         self.contradictions: list[str] = []
         """Tasks that were made again and came out different."""
         self.losses: list[str] = []
@@ -191,11 +192,23 @@ class RunDirectory(RunView):
         self._claim()
         self._write([Line(kind, time.time(), data)])
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
-        """Keep what a task said in one attempt."""
+    def note_later(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run, with the next segment that is put, and at the latest when this is closed."""
+        self._later.append(Line(kind, time.time(), data))
+
+    def write_notes(self) -> None:
+        """Put the lines that ``note_later`` has left for later."""
+        if self._later:
+            self._claim()
+            self._write([])
+
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
+        """Keep what a task said in one attempt, and when, by its worker's clock."""
+        from shardwise.run.stamps import stamped  # here, as most tasks say nothing
+
         name = f"logs/{task.replace('/', '_')}/{attempt_label(attempt)}.log"
         before = self._store.get(name) if self._store.exists(name) else b""
-        text = "".join(line.rstrip("\n") + "\n" for line in lines)
+        text = "".join(line.rstrip("\n") + "\n" for line in stamped(lines, times))
         self._store.put(name, before + text.encode(errors="backslashreplace"))
 
     def finish(self, data: dict[str, Any]) -> None:
@@ -211,6 +224,8 @@ class RunDirectory(RunView):
 
     def close(self) -> None:
         """Let another driver in. Twice is harmless."""
+        with suppress(StorageError):  # notes for people: whoever closes has something better to do than to fail
+            self.write_notes()
         self._release()
 
     # --- opening ---------------------------------------------------------------------------------------------------
@@ -278,7 +293,9 @@ class RunDirectory(RunView):
         self._epoch = epoch
 
     def _write(self, lines: Sequence[Line]) -> None:
+        lines = [*self._later, *lines]
         self._journal.append(lines)
+        self._later.clear()
         for line in lines:
             self._history.apply(line)
 

@@ -18,6 +18,7 @@ from shardwise.run.interrupt import Interrupts
 from shardwise.run.round import Round
 from shardwise.run.scheduler import Scheduler
 from shardwise.run.seams import Ledger, Watcher
+from shardwise.run.spans import Spans
 from shardwise.run.too_large import too_large
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Driver:
         In quarantine mode: which rows kill workers.
     local_bytes, located_bytes : int
         Read so far on a host that held them, and all those whose hosts were known.
+
+    Attributes
+    ----------
+    spans : Spans
+        What became of attempts and slots.
     """
 
     engine: protocol.Engine
@@ -67,6 +73,10 @@ class Driver:
     _slots: dict[int, protocol.SlotUp] = field(default_factory=dict)
     _last_attempt: int | None = None
     _dying: dict[int, list[int]] = field(default_factory=dict)  # discarded attempts that may still write, by slot
+    spans: Spans = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spans = Spans(self.clock)
 
     def run(self, graph: Graph) -> dict[int, Commit]:
         """Carry out a graph; returns the commit of every task, by id.
@@ -85,6 +95,8 @@ class Driver:
                 stop = round_.until_stop()
             finally:
                 self._last_attempt = max([first, *round_.attempts])
+                self.spans.end("the run was over before it ended")
+                self.spans.save(self.ledger)
                 round_.note_backups()
                 round_.note_places()
         if stop.how == "failed":

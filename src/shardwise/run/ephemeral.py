@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.task import EPHEMERAL, Output
 from shardwise.run.commits import Commit
+
+if TYPE_CHECKING:
+    from shardwise.run.stamps import Said
 
 
 class EphemeralLedger:
@@ -21,7 +26,8 @@ class EphemeralLedger:
         self._directory: str | None = None
         self._next = 0
         self._committed: dict[str, list[Commit]] = {}
-        self.logs: dict[str, list[str]] = {}
+        self.notes: list[tuple[str, float, dict[str, Any]]] = []  # lines of a journal
+        self.logs: dict[tuple[str, int], Said] = {}
 
     @property
     def url(self) -> str:
@@ -68,12 +74,21 @@ class EphemeralLedger:
         if self._directory is not None:
             shutil.rmtree(self.attempt_directory(attempt), ignore_errors=True)
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
-        """Keep what a task said, for ``Result.logs``."""
-        self.logs.setdefault(task, []).extend(lines)
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
+        """Keep what a task said, for ``Result.report``."""
+        known = times if len(times) == len(lines) else [None] * len(lines)
+        self.logs.setdefault((task, attempt), []).extend(zip(known, lines, strict=True))
 
-    def note(self, kind: str, data: dict[str, object]) -> None:
-        """Nothing reads notes of a run that has no directory."""
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep a line about the run, for ``Result.report``."""
+        self.notes.append((kind, time.time(), data))
+
+    def note_later(self, kind: str, data: dict[str, Any]) -> None:
+        """The same: nothing is written."""
+        self.note(kind, data)
+
+    def write_notes(self) -> None:
+        """Nothing is written."""
 
     def close(self) -> None:
         """Remove the files."""

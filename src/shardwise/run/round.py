@@ -74,6 +74,7 @@ class Round:
             self._obey(self.scheduler.handle(*events))
             if self.stop is not None:
                 return self.stop
+            driver.spans.save_at_once(driver.ledger)
             if self._commit_is_due():
                 events = self._commit()
                 continue
@@ -107,26 +108,30 @@ class Round:
         match event:
             case protocol.SlotUp(slot, host):
                 self.driver._slots[slot] = event
+                self.driver.spans.up(slot, host)
                 self.locality.came(host)
                 return [messages.SlotAdded(now, slot, host)]
             case protocol.SlotDown(slot, kind, reason, used):
                 self.driver._slots.pop(slot, None)
+                self.driver.spans.down(slot, f"{kind}: {reason}")
                 narrowing = self._narrowed(event)
                 self.driver.bury(slot)
                 return [messages.SlotLost(now, slot, kind, reason, used, narrowing)]
             case protocol.Finished(slot, raw):
-                return self._finished(now, slot, records.from_json(Outcome, raw))
+                return self._finished(now, slot, records.from_json(Outcome, raw), len(raw))
         return []
 
-    def _finished(self, now: float, slot: int, outcome: Outcome) -> list[messages.Event]:
+    def _finished(self, now: float, slot: int, outcome: Outcome, size: int) -> list[messages.Event]:
         flight = self.flights.get(outcome.attempt)
-        if flight is None:  # an attempt of an earlier graph that was stopped
+        self.driver.spans.heard(outcome, size)
+        if flight is None:  # it was cancelled, or belongs to an earlier graph that was stopped
             return []
         if outcome.logs:
-            self.driver.ledger.append_logs(flight.task.name, outcome.attempt, outcome.logs)
+            self.driver.ledger.append_logs(flight.task.name, outcome.attempt, outcome.logs, outcome.times)
         peak = outcome.metrics.peak_memory
         if outcome.failure is not None:
             del self.flights[outcome.attempt]
+            self.driver.spans.ended(outcome.attempt, "failed", f"{outcome.failure.type}: {outcome.failure.message}")
             failure = outcome.failure if outcome.failure.kind != "memory" else replace(outcome.failure, used=peak)
             return [messages.Failed(now, slot, outcome.attempt, failure)]
         flight.outcome = outcome
@@ -154,7 +159,8 @@ class Round:
             match command:
                 case messages.Start():
                     self._start(self.graph.tasks[command.task], command)
-                case messages.Kill(slot, _):
+                case messages.Kill(slot, why):
+                    self.driver.spans.condemned(slot, why)
                     self.driver.engine.kill(slot)
                 case messages.Commit(_, attempt):
                     if not self.gathering:
@@ -203,11 +209,15 @@ class Round:
             call_seconds=driver.call_seconds,
             divisible=self._may_yet_fit(task, start.shares),
         )
-        driver.engine.send(start.slot, records.to_json(spec).encode(), spec.memory)
+        sent = records.to_json(spec).encode()
+        host = self.flights[start.attempt].host
+        driver.spans.began(start.attempt, task.name, task.stage, start.slot, host, start.backup, len(sent))
+        driver.engine.send(start.slot, sent, spec.memory)
 
     def _discard(self, attempt: int) -> None:
         """Delete what an attempt wrote; again when its worker has ended, if that may still be writing."""
         flight = self.flights.pop(attempt, None)
+        self.driver.spans.cancelled(attempt)
         self.driver.ledger.discard(attempt)
         if flight is not None and flight.outcome is None and flight.slot in self.driver._slots:
             self.driver._dying.setdefault(flight.slot, []).append(attempt)
@@ -248,6 +258,7 @@ class Round:
         group, self.gathering = self.gathering, []
         commits = [self._record(attempt) for attempt in group]
         driver = self.driver
+        driver.spans.save(driver.ledger)
         try:
             lasting = driver.ledger.commit(commits)
         except (RunIsTaken, InDoubt):
@@ -255,9 +266,12 @@ class Round:
         except (StorageError, OSError) as error:
             failure = storage_failure(error)
             now = driver.clock()
+            for attempt in group:
+                driver.spans.ended(attempt, "failed", f"{failure.type}: {failure.message}")
             return [messages.CommitFailed(now, attempt, failure) for attempt in group]
         for commit in lasting:
             flight = self.flights.pop(commit.attempt)
+            driver.spans.ended(commit.attempt, "committed")
             self.commits[flight.task.id] = commit
             self.backups_that_won += flight.backup
             self.locality.count(flight.task.id, flight.host, commit.metrics.bytes_in)

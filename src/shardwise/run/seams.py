@@ -36,11 +36,17 @@ class Ledger(Protocol):
     def discard(self, attempt: int) -> None:
         """Delete what an attempt wrote that will not be committed."""
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
-        """Keep what a task said."""
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
+        """Keep what a task said, and when, by its worker's clock."""
 
     def note(self, kind: str, data: dict[str, object]) -> None:
         """Keep a line about the run."""
+
+    def note_later(self, kind: str, data: dict[str, object]) -> None:
+        """Keep a line about the run with what is kept next."""
+
+    def write_notes(self) -> None:
+        """Keep now what was left for later."""
 
 
 class Watcher(Protocol):

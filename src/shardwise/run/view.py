@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shardwise.run import lock
 from shardwise.run.commits import Commit
@@ -11,6 +11,9 @@ from shardwise.run.history import History
 from shardwise.run.journal import Journal, Line
 from shardwise.run.publish import Places
 from shardwise.storage import Store, open_store
+
+if TYPE_CHECKING:
+    from shardwise.run.stamps import Said
 
 
 class RunView:
@@ -90,11 +93,26 @@ class RunView:
 
     def logs(self, task: str | None = None) -> Iterator[tuple[str, str, list[str]]]:
         """What tasks have said, as (task, attempt, lines), of one task or of all, in order of their names."""
-        for name in self._store.list("logs"):
-            _, named, attempt = name.split("/", 2)
+        for named, attempt, said in self.said(task):
+            yield named, attempt, [line for _, line in said]
+
+    def said(self, task: str | None = None) -> Iterator[tuple[str, str, Said]]:
+        """The same, each line with its time by the clock of the worker's host, where that is known."""
+        for named, attempt in self.speakers():
             if task in (None, named):
-                text = self._store.get(name).decode(errors="backslashreplace")
-                yield named, attempt.removesuffix(".log"), text.splitlines()
+                yield named, attempt, self.lines_of(named, attempt)
+
+    def speakers(self) -> list[tuple[str, str]]:
+        """Which attempts have said something, as (task, attempt), in order of their names."""
+        names = (name.split("/", 2) for name in self._store.list("logs"))
+        return [(task, attempt.removesuffix(".log")) for _, task, attempt in names]
+
+    def lines_of(self, task: str, attempt: str) -> Said:
+        """What one attempt has said, and when."""
+        from shardwise.run.stamps import unstamped  # here, as most runs look at no logs
+
+        text = self._store.get(f"logs/{task}/{attempt}.log").decode(errors="backslashreplace")
+        return [unstamped(line) for line in text.splitlines()]
 
     def _places(self) -> Places:
         return Places(self._store, self.id, self._open_base)

@@ -141,6 +141,12 @@ class TextSource(BaseSource, ABC):
                     table = self._parse(parser, fragment, start, text, ends_file, schema)
                     yield Batch(fragment, index, table)
 
+    def beginning(self, fragment: int) -> Iterator[Batch]:
+        """Yield batches of a file from its start on, without looking first where all of them start."""
+        with Parser() as parser:
+            for index, start, text, ends_file in self._stream(fragment):
+                yield Batch(fragment, index, self._parse(parser, fragment, start, text, ends_file, self.schema))
+
     def scan(
         self, con: duckdb.DuckDBPyConnection, first: int, last: int, columns: list[str], positions: bool
     ) -> str | None:
