@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "report.png"
 WIDTH = 1280
-BETWEEN = ("#measured", "#part-timeline")
+BETWEEN = ("#timeline", "#task-list")
 PLACE = "(name) => document.querySelector(name).getBoundingClientRect().top + scrollY"
 ROWS = (400_000, 250_000, 900_000, 300_000)
 
@@ -32,7 +32,7 @@ import shardwise as sw
 
 
 def speeds(trips: pa.Table, ctx: sw.Context) -> pa.Table:
-    until = time.thread_time() + len(trips) * 2e-6
+    until = time.thread_time() + len(trips) * 4e-6
     while time.thread_time() < until:
         pass
     ctx.log(f"batch {ctx.batch}: {len(trips):,} trips")
@@ -46,7 +46,7 @@ def speeds(trips: pa.Table, ctx: sw.Context) -> pa.Table:
 job = sw.read_parquet("trips/*.parquet").map(speeds).aggregate(n=sw.count(), mean=sw.mean("speed"))
 
 if __name__ == "__main__":
-    job.run(workers=2, engine="local", shard_size=2_500_000, retries=2, run_dir="run", progress="none")
+    job.run(memory="2GB", retries=2, run_dir="run", progress="none")
 '''
 
 

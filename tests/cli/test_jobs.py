@@ -184,11 +184,11 @@ def test_run_finds_the_job_of_a_file(place: Path, rows, shardwise) -> None:
     assert status == 2
 
 
-def test_the_plan_is_printed_and_nothing_runs(place: Path, shardwise) -> None:
-    status, out, err = shardwise("aggregate", "売上", "--agg", "n=count()", "--plan")
+def test_the_plan_is_printed_and_nothing_runs_where_nothing_is_tried(place: Path, shardwise) -> None:
+    status, out, err = shardwise("aggregate", "売上", "--agg", "n=count()", "--plan", "--no-sample")
     assert status == 0, err
     assert "6,000 rows" in out
-    document = json.loads(shardwise("aggregate", "売上", "--agg", "n=count()", "--plan", "--json")[1])
+    document = json.loads(shardwise("aggregate", "売上", "--agg", "n=count()", "--plan", "--no-sample", "--json")[1])
     assert document["memory_bytes"] > 0
     assert json.loads(shardwise("runs", "--json")[1]) == {"rows": []}
 

@@ -67,7 +67,7 @@ def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
     with _ledger(work, job.title, here, ask.share) as ledger:
         end = reach(work, here.share, ledger)
         planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled)
-        if ask.share <= 0 or ledger.is_finished or end == 0 or not ledger.takes_commits:
+        if ask.share <= 0 or ledger.is_finished or end <= work.part_batches or not ledger.takes_commits:
             return planner.unmeasured()
         head = time.monotonic() - began
         return planner.measured(planner.trying(ask.share), head)[0]
@@ -148,8 +148,7 @@ class Planner:
         best = choose(found, ground.limit) if self._free else found[0]
         refuse_what_does_not_fit(best, ground, self.work, self.options.memory_bytes)
         made = self._plan(best, found, ground)
-        if self.ledger.kept_at:
-            self.ledger.note("plan", made.to_dict())
+        self.ledger.note("plan", made.to_dict())
         return made, best.choice
 
     def trying(self, share: float) -> Sample:

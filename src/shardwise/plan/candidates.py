@@ -105,6 +105,8 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     )
     found = forecast(load, costs, sample.merge, setting)
     memory = held.of_all(sample, name, choice.workers, load.heaviest, ground.result, 0 if here else ground.carried)
+    if not here and memory <= ground.limit * held.MARGIN:
+        memory = min(memory, ground.limit)  # without its margin it fits, and workers have ceilings
     return Way(choice, found, memory, costs, load, ground.sized)
 
 

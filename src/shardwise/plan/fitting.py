@@ -42,23 +42,21 @@ def refuse_what_does_not_fit(way: Way, ground: Ground, work: Work, allowed: int 
 
 
 def _smallest_change(way: Way, ground: Ground, work: Work) -> str:
-    """Fewer workers, else a result in files, else smaller batches, else more memory."""
+    """A result in files where that is what is large, else fewer workers, smaller shards, smaller batches, more memory."""
     name = "inline" if way.choice.engine == "inline" else "local"
 
-    def memory(workers: int, result: int, weight: float) -> int:
-        return held.of_all(ground.sample, name, workers, weight, result, ground.carried)
+    def memory(workers: int, weight: float) -> int:
+        return held.of_all(ground.sample, name, workers, weight, ground.result, ground.carried)
 
     heaviest = way.load.heaviest
-    for fewer in range(way.choice.workers - 1, 0, -1):
-        if memory(fewer, ground.result, heaviest) <= ground.limit:
-            return f"use --workers {fewer}: {format_size(memory(fewer, ground.result, heaviest))}"
-    if ground.result and memory(1, 0, heaviest) <= ground.limit:
+    if ground.result > ground.limit / 2:
         return "write the result to files (write_parquet) instead of collecting it"
-    fixed = memory(1, 0, 0.0)
+    for fewer in range(way.choice.workers - 1, 0, -1):
+        if memory(fewer, heaviest) <= ground.limit:
+            return f"use --workers {fewer}: {format_size(memory(fewer, heaviest))}"
     for halves in range(1, 11):
-        less = memory(1, 0, heaviest / 2**halves)
-        if less <= ground.limit and less < memory(1, 0, heaviest):
-            return f"make shards smaller: --shard-size {format_size(int(heaviest / 2**halves))}"
-    rows = work.pipeline.source.batch_rows
-    need = format_size(max(fixed, memory(1, 0, heaviest)))
+        less = heaviest / 2**halves
+        if ground.sized and memory(1, less) <= ground.limit:
+            return f"make shards smaller: --shard-size {format_size(int(less))}"
+    rows, need = work.pipeline.source.batch_rows, format_size(memory(1, heaviest))
     return f"make batches smaller (batch_rows={max(1, rows // 4)}), or allow --memory {need} or more"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shardwise.compute.machine import usable_cores
 from shardwise.engines.registry import parse_engine
 from shardwise.errors import UsageError
-from shardwise.plan.choose import shard_weight
+from shardwise.plan.choose import SHARDS_PER_SLOT, shard_weight
 from shardwise.plan.forecast import Load
 from shardwise.plan.graphs import FAN_IN, source_stage_name
 from shardwise.plan.shards import Weights
@@ -90,6 +90,8 @@ class Scaled:
         """The data to come (``weight``: of what is there now), cut into shards of the length that suits so much."""
         total = weight * self.factor_of(work)
         target = shard_weight(work, choice.workers, None, total) if self.rows else choice.target
+        if self.rows and any(f.size is None for f in work.pipeline.source.fragments):
+            target = max(target, total / (choice.workers * SHARDS_PER_SLOT))  # what an item costs is known now
         count = max(1, round(total / target))
         name, tree = source_stage_name(work), not isinstance(work.target, (CollectTo, WriteTo))
         return Load(shards(name, count, tree), Weights((0, count), (total / count,)))

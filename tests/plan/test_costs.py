@@ -1,0 +1,83 @@
+"""Costs fitted to tasks of known costs."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shardwise.plan.costs import fit, line
+from shardwise.plan.sample import Phase, Sample, Tried, choose_trials
+from shardwise.plan.shards import Weights
+
+FIXED = st.floats(0.0, 2.0)
+EACH = st.floats(0.01, 5.0)
+
+
+def phase(busy: int, weights: list[float], fixed: float, each: float, crowding: float, cold: bool = False) -> Phase:
+    slower = 1 + crowding * (busy - 1)
+    tried = tuple(Tried(weight, (fixed + each * weight) * slower * (3 if cold else 1)) for weight in weights)
+    return Phase(busy, sum(task.seconds for task in tried) / busy, tried, cold)
+
+
+@given(FIXED, EACH, st.floats(0.0, 1.5))
+def test_known_costs_are_found_again(fixed: float, each: float, crowding: float) -> None:
+    phases = (
+        phase(2, [1.0, 1.0], fixed, each, crowding, cold=True),
+        phase(1, [1.0, 3.0], fixed, each, crowding),
+        phase(2, [1.0, 1.0, 6.0, 6.0], fixed, each, crowding),
+    )
+    costs = fit(Sample("local:2", 2, phases))
+    for weight in (1.0, 6.0, 50.0):
+        for busy in (1, 2):
+            expected = (fixed + each * weight) * (1 + crowding * (busy - 1))
+            assert costs.seconds(weight, busy) == pytest.approx(expected, rel=0.02)
+
+
+@given(st.integers(0, 1000))
+def test_the_mean_of_uneven_tasks_is_right_for_their_sum(seed: int) -> None:
+    chance = Random(seed)
+    seconds = [chance.lognormvariate(0, 0.5) for _ in range(400)]
+    costs = fit(Sample("local:2", 1, (Phase(1, sum(seconds), tuple(Tried(1.0, s) for s in seconds)),)))
+    assert 1000 * costs.seconds(1.0) == pytest.approx(1000 * sum(seconds) / 400, rel=1e-6)
+    assert 0.4 < costs.spread < 0.6
+
+
+def test_drawn_times_have_the_mean_that_was_fitted() -> None:
+    costs = fit(Sample("local:1", 1, (Phase(1, 4.0, tuple(Tried(1.0, s) for s in (0.5, 1.0, 1.5, 1.0))),)))
+    chance = Random(3)
+    drawn = [costs.drawn(1.0, 1, chance) for _ in range(20_000)]
+    assert sum(drawn) / len(drawn) == pytest.approx(1.0, rel=0.02)
+
+
+def test_one_task_or_tasks_of_one_length_leave_more_doubt() -> None:
+    def doubt(*weights: float) -> float:
+        return fit(Sample("local:1", 1, (phase(1, list(weights), 0.1, 1.0, 0.0),))).doubt
+
+    assert doubt(1.0) > doubt(1.0, 1.0, 1.0) > doubt(1.0, 3.0, 2.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 100), st.floats(0.001, 100)), min_size=1, max_size=20))
+def test_costs_are_never_negative(points: list[tuple[float, float]]) -> None:
+    fixed, each = line(points)
+    assert fixed >= 0 and each >= 0
+
+
+@given(st.integers(1, 3000), st.integers(1, 16), st.sampled_from([1, 8]), st.floats(0.001, 0.2))
+def test_what_is_tried_is_at_most_the_share_and_never_twice(count: int, workers: int, unit: int, share: float) -> None:
+    found = choose_trials([(0, count)], Weights((0, count), (1.0,)), workers, unit, share)
+    ranges = sorted([*found.cold, *found.alone, *found.together])
+    assert ranges and all(a < b for a, b in ranges)
+    assert all(before <= after for (_, before), (after, _) in pairwise(ranges))
+    units = -(-count // unit)
+    assert sum(-(-(b - a) // unit) for a, b in ranges) <= max(1, int(units * share))
+    assert all(a % unit == 0 for a, _ in ranges)
+
+
+def test_trials_lie_all_over_the_data() -> None:
+    found = choose_trials([(0, 2000)], Weights((0, 2000), (1.0,)), 2, 1)
+    quarters = {a // 500 for a, _ in found.together}
+    assert quarters == {0, 1, 2, 3}
