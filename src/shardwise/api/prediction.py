@@ -26,7 +26,7 @@ from shardwise.engines.registry import engine_label, parse_engine
 from shardwise.errors import RunIsTaken
 from shardwise.plan import held
 from shardwise.plan.candidates import Ground, Way, choose, ways
-from shardwise.plan.choose import Choice
+from shardwise.plan.choose import IF_SHORT, Choice
 from shardwise.plan.explain import VECTORISE, explain
 from shardwise.plan.fitting import refuse_what_does_not_fit
 from shardwise.plan.forecast import Load
@@ -227,7 +227,7 @@ class Planner:
             best.memory,
             self.options.memory_bytes,
             self.ledger.kept_at,
-            (*choice.reasons, *self.scaled.reasons(self.work), *told.reasons),
+            (*(reason for reason in choice.reasons if reason != IF_SHORT), *self.scaled.reasons(self.work), *told.reasons),
             seconds=_rounded(forecast.seconds),
             seconds_low=_rounded(forecast.low),
             seconds_high=_rounded(forecast.high),

@@ -91,7 +91,7 @@ class _Run:
                 if trial is not None:
                     lender.choice = choice = trial.decide(self.work, end)
                     if trial.rest > LEAST_TO_PLAN:
-                        choice = self._replanned(choice, end, carry_out)
+                        choice = self._replanned(choice, end, totals.ours_too(lender.carry_out))
                         lender.change(choice)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
@@ -190,6 +190,16 @@ class _Totals:
     resumed: int = 0
     rows: int = 0
     bytes: int = 0
+
+    def ours_too(self, carry_out: CarryOut) -> CarryOut:
+        """The same for a graph whose tasks a later one has, too: there they count, as made by this call."""
+
+        def noted(graph: Graph) -> dict[int, Any]:
+            commits = carry_out(graph)
+            self.ours.update(commit.attempt for commit in commits.values())
+            return commits
+
+        return noted
 
     def counting(self, carry_out: CarryOut) -> CarryOut:
         """The same, counted."""

@@ -31,6 +31,9 @@ SHARDS_PER_SLOT = 8
 START_SECONDS = 0.2
 """Until worker processes have taken their first task: they start, import, and are sent the program."""
 
+IF_SHORT = f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more"
+"""Said of a choice that is still open."""
+
 MOST_ITEMS = 512
 """Items of a shard at most, where nothing is known of what one costs."""
 
@@ -93,7 +96,7 @@ def choose(
     url = f"{name}:{slots}" if name == "local" else name
     undecided = engine == "auto" and workers is None and memory is None and name != "inline" and not work.guarded
     if undecided:
-        reasons.append(f"inline after all, if the first tasks show that it takes less than {START_SECONDS:g} s more")
+        reasons.append(IF_SHORT)
     return Choice(url, slots, threads, target, ceiling, tuple(reasons), undecided)
 
 
