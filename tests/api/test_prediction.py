@@ -135,3 +135,15 @@ def test_the_plan_of_a_run_is_kept_with_it(tmp_path: Path) -> None:
     kept = [line.data for line in RunView(str(tmp_path / "run")).events() if line.kind == "plan"]
     assert kept[-1]["seconds"] == plan.seconds
     assert kept[-1]["alternatives"] == plan.to_dict()["alternatives"]
+
+
+def test_a_run_that_nobody_planned_predicts_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shardwise.api import foresight
+    from shardwise.run.view import RunView
+
+    monkeypatch.setattr(foresight, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(foresight, "MOST_SHARE", 1.0)  # commits come in groups
+    _job().run(engine="local:2", shard_size=2, run_dir=str(tmp_path / "run"), progress="none")
+    kept = [line.data for line in RunView(str(tmp_path / "run")).events() if line.kind == "plan"]
+    assert len(kept) == 1
+    assert kept[0]["seconds"] is not None and kept[0]["sample"]["share"] >= 0.05

@@ -147,9 +147,15 @@ class Planner:
         found = ways(ground, self.scaled.choice(self.choice), self._load, self._free)
         best = choose(found, ground.limit) if self._free else found[0]
         refuse_what_does_not_fit(best, ground, self.work, self.options.memory_bytes)
-        made = self._plan(best, found, ground)
+        made = self._plan(best, found, ground, self._steps(sample))
         self.ledger.note("plan", made.to_dict())
         return made, best.choice
+
+    def foresee(self, sample: Sample) -> None:
+        """Note what is left will take, in a run that is under way: nothing is chosen, refused or called for it."""
+        ground = self._ground(sample, 0.0)
+        found = ways(ground, self.choice, self._load, free=False)
+        self.ledger.note("plan", self._plan(found[0], found, ground, 0.0).to_dict())
 
     def trying(self, share: float) -> Sample:
         """Open the engine and try tasks on it."""
@@ -164,7 +170,7 @@ class Planner:
     def sample(self, carry_out: CarryOut, share: float = SHARE) -> Sample:
         """What was tried before on this engine with so many workers, or what is tried now."""
         choice = self.choice
-        for note in reversed(self.ledger.notes("sample")):
+        for note in reversed(self.ledger.noted("sample")):
             if (note["engine"], note["workers"]) == (choice.engine, choice.workers):
                 earlier: Sample = revive(Sample, note)
                 return earlier
@@ -211,9 +217,9 @@ class Planner:
             all(fragment.size is not None for fragment in source.fragments),
         )
 
-    def _plan(self, best: Way, found: Sequence[Way], ground: Ground) -> Plan:
+    def _plan(self, best: Way, found: Sequence[Way], ground: Ground, steps: float) -> Plan:
         choice, forecast = best.choice, best.forecast
-        told = explain(best, found, ground, self.work, self._steps(ground.sample))
+        told = explain(best, found, ground, self.work, steps)
         stages = tuple(
             replace(stage, seconds=_rounded(forecast.stages.get(stage.name)), memory_bytes=best.memory)
             for stage in stages_of(self.work, self.end, choice, self.ledger)
@@ -227,7 +233,11 @@ class Planner:
             best.memory,
             self.options.memory_bytes,
             self.ledger.kept_at,
-            (*(reason for reason in choice.reasons if reason != IF_SHORT), *self.scaled.reasons(self.work), *told.reasons),
+            (
+                *(reason for reason in choice.reasons if reason != IF_SHORT),
+                *self.scaled.reasons(self.work),
+                *told.reasons,
+            ),
             seconds=_rounded(forecast.seconds),
             seconds_low=_rounded(forecast.low),
             seconds_high=_rounded(forecast.high),

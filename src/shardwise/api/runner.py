@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from shardwise.report.watcher import ProgressWatcher
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
+    from shardwise.api.prediction import Planner
     from shardwise.api.trial import Trial
+    from shardwise.run.commits import Commit
     from shardwise.run.graph import Graph
 
 
@@ -93,6 +96,8 @@ class _Run:
                     if trial.rest > LEAST_TO_PLAN:
                         choice = self._replanned(choice, end, totals.ours_too(lender.carry_out))
                         lender.change(choice)
+                if not self.ledger.noted("plan"):
+                    self._foresee(choice, end)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
                 if self.options.redundancy > 1:
@@ -139,6 +144,23 @@ class _Run:
         from shardwise.api.trial import Trial
 
         return Trial(self.ledger, choice, self.options.timeout is not None)
+
+    def _foresee(self, choice: Choice, end: int) -> None:
+        """Have the run's first commits tell what the rest will take, for its report."""
+        from shardwise.api.foresight import Foresight
+
+        def planner() -> Planner:
+            from shardwise.api.prediction import Planner
+
+            return Planner(self.job.title, self.work, self.options, self.ledger, end, choice)
+
+        keep, foresight = self.ledger.on_commit, Foresight(planner, end, choice.workers)
+
+        def heard(commits: Sequence[Commit]) -> None:
+            keep(commits)
+            foresight.heard(commits)
+
+        self.ledger.on_commit = heard
 
     def _replanned(self, choice: Choice, end: int, carry_out: CarryOut) -> Choice:
         """What a sample on workers shows: as many as were thought of, fewer, or none."""

@@ -73,11 +73,10 @@ class RunLedger:
         """Keep a line about the run."""
         self._keeper.note(kind, data)
 
-    def notes(self, kind: str) -> list[dict[str, Any]]:
-        """What was noted of a kind in the run's directory, oldest first."""
-        if not self.kept_at or not hasattr(self._keeper, "events"):
-            return []
-        return [line.data for line in self._keeper.events() if line.kind == kind]
+    def noted(self, kind: str) -> list[dict[str, Any]]:
+        """Plans or samples that were noted, oldest first."""
+        found: list[dict[str, Any]] = self._keeper.noted(kind)
+        return found
 
     def note_later(self, kind: str, data: dict[str, Any]) -> None:
         """Keep a line about the run with what is kept next."""

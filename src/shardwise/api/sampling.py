@@ -117,8 +117,8 @@ class Sampler:
         commits = self.carry_out(graph)
         seconds = time.monotonic() - began
         weights = self._weights()
-        tried = tuple(_tried(commits[task.id], weights) for task in graph.tasks if task.id in commits)
-        self.phases.append(Phase(min(busy, len(ranges)), seconds, tried, cold))
+        costs = tuple(tried(commits[task.id], weights) for task in graph.tasks if task.id in commits)
+        self.phases.append(Phase(min(busy, len(ranges)), seconds, costs, cold))
 
     def _merge(self) -> float:
         """Seconds of merging a state, from all that there are so far; nothing is kept of it."""
@@ -134,7 +134,8 @@ class Sampler:
         return seconds_of_merging(self.work.aggregation(), commits, self.ledger, self.choice.threads)
 
 
-def _tried(commit: Commit, weights: Weights) -> Tried:
+def tried(commit: Commit, weights: Weights) -> Tried:
+    """What a task cost, from its commit."""
     m = commit.metrics
     return Tried(
         weights.between(commit.first, commit.last),

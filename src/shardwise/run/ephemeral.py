@@ -83,6 +83,10 @@ class EphemeralLedger:
         """Keep a line about the run, for ``Result.report``."""
         self.notes.append((kind, time.time(), data))
 
+    def noted(self, kind: str) -> list[dict[str, object]]:
+        """What was noted of a kind, oldest first."""
+        return [data for known, _, data in self.notes if known == kind]
+
     def note_later(self, kind: str, data: dict[str, Any]) -> None:
         """The same: nothing is written."""
         self.note(kind, data)

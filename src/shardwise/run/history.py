@@ -23,7 +23,8 @@ class History:
     ``begun`` names the job and forgets what was before (a restart). ``opened`` is a driver's start. ``committed``
     covers a range unless an earlier commit does. ``dropped`` makes gaps of commits, for good: because their files are
     gone (then what is made again must come out the same), or because what they were made from came out different
-    (``stale``). ``damaged`` says which segments of the journal are lost: what was made from their commits is dropped.
+    (``stale``). ``plan`` and ``sample`` are kept as they were noted. ``damaged`` says which segments of the journal are
+    lost: what was made from their commits is dropped.
     """
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
@@ -43,6 +44,7 @@ class History:
         self._by_key: dict[str, Commit] = {}
         self.finished: dict[str, Any] | None = None
         self.failed: dict[str, Any] | None = None
+        self.noted: dict[str, list[dict[str, Any]]] = {}  # plans and samples
 
     def apply(self, line: Line) -> None:
         """Take one more line into account.
@@ -83,6 +85,8 @@ class History:
                 self.finished, self.failed = dict(line.data), None
             case "failed":
                 self.failed = dict(line.data)
+            case "plan" | "sample":
+                self.noted.setdefault(line.kind, []).append(dict(line.data))
 
     def is_free(self, commit: Commit) -> bool:
         """Whether a commit's range overlaps no other of its stage."""

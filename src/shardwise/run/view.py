@@ -62,6 +62,10 @@ class RunView:
         """When the journal was last written to: seconds since 1970."""
         return self._history.at
 
+    def noted(self, kind: str) -> list[dict[str, Any]]:
+        """Plans (``plan``) or samples (``sample``) of the run, oldest first."""
+        return self._history.noted.get(kind, [])
+
     @property
     def stages(self) -> list[str]:
         """Names of the stages that have commits."""
