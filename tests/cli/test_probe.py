@@ -54,6 +54,11 @@ def cluster(monkeypatch: pytest.MonkeyPatch, *hosts: HostState) -> list[Any]:
     return asked
 
 
+@pytest.fixture(autouse=True)
+def _as_wide_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def test_each_engine_has_a_line_and_what_is_missing_its_fix(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["probe"]) == 0
     out, err = capsys.readouterr()

@@ -166,13 +166,19 @@ class _Again:
         """Delete what an attempt wrote."""
         self._ledger.discard(attempt)
 
-    def append_logs(self, task: str, attempt: int, lines: Sequence[str]) -> None:
+    def append_logs(self, task: str, attempt: int, lines: Sequence[str], times: Sequence[float] = ()) -> None:
         """What a second attempt says has been said."""
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         """Keep how second attempts failed, and nothing else: they are no part of what the run was."""
         if kind == "retry":
             self._ledger.note(kind, data)
+
+    def note_later(self, kind: str, data: dict[str, Any]) -> None:
+        """When second attempts ran is not told, either."""
+
+    def write_notes(self) -> None:
+        """Nothing was left for later."""
 
     def told(self, timeout: float | None) -> str:
         """What came out different, the first ones in full. Where the first one does not say which row of the source it
