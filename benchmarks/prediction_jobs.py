@@ -13,7 +13,7 @@ import numpy as np
 
 import shardwise as sw
 
-ROWS = 6_000_000
+ROWS = 8_000_000
 FILES = 12
 
 
@@ -169,19 +169,19 @@ def generate(directory: Path, scale: float) -> None:
 
 
 def _parquet(data: Path) -> Any:
-    return sw.read_parquet(str(data / "parquet" / "*.parquet"), batch_rows=16_384)
+    return sw.read_parquet(str(data / "parquet" / "*.parquet"), batch_rows=8_192)
 
 
 def _csv(data: Path) -> Any:
-    return sw.read_csv(str(data / "csv" / "*.csv"), batch_rows=16_384)
+    return sw.read_csv(str(data / "csv" / "*.csv"), batch_rows=8_192)
 
 
 def _lines(data: Path) -> Any:
-    return sw.read_ndjson(str(data / "lines.ndjson"), batch_rows=16_384)
+    return sw.read_ndjson(str(data / "lines.ndjson"), batch_rows=8_192)
 
 
 def _array(data: Path) -> Any:
-    return sw.read_npy(str(data / "array.npy"), batch_rows=8_192)
+    return sw.read_npy(str(data / "array.npy"), batch_rows=4_096)
 
 
 def _items(count: int, data: Path) -> Any:
@@ -230,7 +230,7 @@ CASES: dict[str, Case] = {
     ),
     "parquet, skewed": Case(
         lambda d, o: (
-            sw.read_parquet(str(d / "skewed" / "*.parquet"), batch_rows=8_192)
+            sw.read_parquet(str(d / "skewed" / "*.parquet"), batch_rows=4_096)
             .select("k", "v")
             .map(loops)
             .aggregate(sw.mean("x"))

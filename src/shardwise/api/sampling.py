@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shardwise.compute.machine import peak_memory, resident_memory
+from shardwise.compute.machine import memory_of_children, peak_memory, resident_memory
 from shardwise.plan.graphs import source_stage
 from shardwise.plan.sample import SECONDS, SHARE, Phase, Sample, Tried, choose_trials
 from shardwise.plan.shards import Weights, gaps
@@ -81,6 +81,7 @@ class Sampler:
             round(sum(t.out for p in self.phases for t in p.tried) / max(1, sum(len(p.tried) for p in self.phases))),
             before,
             peak_memory(),
+            memory_of_children(),
         )
 
     def _gaps(self) -> list[tuple[int, int]]:

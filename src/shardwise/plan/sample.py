@@ -87,6 +87,8 @@ class Sample:
         Bytes of a state or output of a task, on average.
     before, driver : int
         Bytes of memory that this process held before, and at most.
+    beside : int
+        Bytes of memory that the processes below this one held in the end: workers, and what their engine needs.
     """
 
     engine: str
@@ -97,6 +99,7 @@ class Sample:
     state: int = 0
     before: int = 0
     driver: int = 0
+    beside: int = 0
 
     @property
     def tried(self) -> tuple[Tried, ...]:
