@@ -93,7 +93,7 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     costs = costs_on(ground, name, choice.workers)
     sample = ground.sample
     here = name == "inline"
-    start = 0.0 if here else sample.start if _measured_on(sample, name) else START_SECONDS
+    start = 0.0 if here else sample.start + _warming(sample, costs) if _measured_on(sample, name) else START_SECONDS
     setting = Setting(
         name,
         choice.workers,
@@ -169,6 +169,15 @@ def _fewer(workers: int) -> list[int]:
 
 def _measured_on(sample: Sample, name: str) -> bool:
     return parse_engine(sample.engine)[0] == name and sample.start > 0
+
+
+def _warming(sample: Sample, costs: Costs) -> float:
+    """Seconds that the first task of a worker takes beyond those of a later one: imports, and cold caches."""
+    cold = [task for phase in sample.phases if phase.cold for task in phase.tried]
+    if not cold or len(cold) == len(sample.tried):
+        return 0.0
+    extra = [task.seconds - costs.seconds(task.weight, sample.workers) for task in cold]
+    return max(0.0, sum(extra) / len(extra))
 
 
 def _singles(sample: Sample) -> list[float]:

@@ -19,6 +19,10 @@ SPREAD = 4
 """Tasks for each worker that are measured while all of them work."""
 
 
+LONG = 16
+"""Units of a long task where one worker is all there is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """A task that was tried, and what it cost.
@@ -173,17 +177,18 @@ def choose_trials(
 
 def _lengths(units: int, workers: int) -> list[int]:
     """Lengths of tasks that make up so many units, for workers that take them side by side: at first as many of one
-    unit as there are workers, then long ones, so that what a task costs can be told from what its data costs.
+    unit as there are workers, then long ones, so that what a task costs can be told from what its data costs. One
+    worker gets few and longer ones: kernels use their threads only where there is enough to do.
 
     Examples
     --------
-    >>> _lengths(3, 1), _lengths(4, 1), _lengths(8, 2), _lengths(40, 2)
-    ([1, 2], [1, 3], [1, 1, 3, 3], [1, 1, 7, 7, 6, 6, 6, 6])
+    >>> _lengths(3, 1), _lengths(18, 1), _lengths(8, 2), _lengths(40, 2)
+    ([1, 2], [1, 17], [1, 1, 3, 3], [1, 1, 7, 7, 6, 6, 6, 6])
     """
     if units < 3 * workers:
         return [1] * min(units, workers) + ([units - workers] if units > workers else [])
     left = units - workers
-    count = max(workers, min((SPREAD - 1) * workers, left // 5))
+    count = max(workers, min((SPREAD - 1) * workers, left // (5 if workers > 1 else LONG)))
     count += -count % workers
     return [1] * workers + [left // count + (i < left % count) for i in range(count)]
 
