@@ -193,6 +193,11 @@ def test_the_plan_is_printed_and_nothing_runs_where_nothing_is_tried(place: Path
     assert json.loads(shardwise("runs", "--json")[1]) == {"rows": []}
 
 
+def test_how_to_plan_is_said_only_where_a_plan_is_wanted(place: Path, shardwise) -> None:
+    status, _, err = shardwise("aggregate", "売上", "--agg", "n=count()", "--rows", "1e9")
+    assert status == 2 and "--rows says how to plan" in err and "--plan" in err
+
+
 def test_quiet_says_nothing_on_standard_error(shardwise) -> None:
     status, out, err = shardwise("describe", "売上", "--quiet")
     assert (status, err) == (0, "")

@@ -1,0 +1,88 @@
+"""Ways to carry a job out, compared by the same simulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from shardwise.plan.candidates import Ground, choose, way, ways
+from shardwise.plan.choose import Choice
+from shardwise.plan.forecast import Load
+from shardwise.plan.sample import Phase, Sample, Tried
+from shardwise.plan.scaled import shards
+from shardwise.plan.shards import Weights
+
+LOCAL = Choice("local:2", 2, 1, 4.0, None, ())
+
+
+def tried(seconds: float, crowding: float = 0.0, cold: float = 0.0, peak: int = 100 << 20) -> Sample:
+    """A second of work for each unit of weight, and what it costs to be two."""
+
+    def task(weight: float, busy: int, extra: float = 0.0) -> Tried:
+        return Tried(weight, seconds * weight * (1 + crowding * (busy - 1)) + extra, compute=seconds, peak=peak)
+
+    phases = (
+        Phase(2, 1.0, (task(1.0, 2, cold), task(1.0, 2, cold)), cold=True),
+        Phase(1, seconds, (task(1.0, 1),)),
+        Phase(1, 3 * seconds, (task(3.0, 1),)),
+        Phase(2, 8 * seconds, (task(2.0, 2), task(2.0, 2), task(6.0, 2), task(6.0, 2))),
+    )
+    return Sample("local:2", 2, phases, start=0.5, before=50 << 20, driver=60 << 20)
+
+
+def cut(choice: Choice) -> Load:
+    count = int(200 / choice.target)
+    return Load(shards("collect", count, tree=False), Weights((0, count), (choice.target,)))
+
+
+def ground(sample: Sample, **known: object) -> Ground:
+    return replace(Ground(sample, False, 2), **known)  # type: ignore[arg-type]
+
+
+def test_two_workers_take_half_where_they_do_not_meet() -> None:
+    found = ways(ground(tried(0.1)), LOCAL, cut, free=True)
+    best = choose(found, 1 << 40)
+    assert best.choice.engine == "local:2"
+    by_engine = {one.choice.engine: one.forecast.seconds for one in reversed(found)}
+    assert by_engine["local:2"] == pytest.approx(10.5, rel=0.1)
+    assert by_engine["inline"] == pytest.approx(20, rel=0.1)
+    assert by_engine["local:1"] == pytest.approx(20.5, rel=0.1)
+
+
+def test_this_process_alone_wins_where_two_are_no_faster() -> None:
+    found = ways(ground(tried(0.1, crowding=1.0)), LOCAL, cut, free=True)
+    assert choose(found, 1 << 40).choice.engine == "inline"
+
+
+def test_what_does_not_fit_is_not_chosen() -> None:
+    found = ways(ground(tried(0.1, peak=1 << 30), limit=2 << 30), LOCAL, cut, free=True)
+    assert choose(found, 2 << 30).choice.workers == 1
+
+
+def test_only_what_was_asked_for_is_looked_at_where_the_person_has_said_it() -> None:
+    assert [one.choice for one in ways(ground(tried(0.1)), LOCAL, cut, free=False)] == [LOCAL]
+
+
+def test_what_the_first_tasks_of_workers_take_more_is_paid_once() -> None:
+    warm = way(ground(tried(0.1)), LOCAL, cut).forecast.seconds
+    cold = way(ground(tried(0.1, cold=3.0)), LOCAL, cut).forecast.seconds
+    assert cold - warm == pytest.approx(3.0, abs=0.2)
+
+
+def test_kernels_that_use_all_threads_here_gain_nothing_from_processes() -> None:
+    sample = replace(tried(0.1), engine="inline", workers=1, start=0.0)
+    alone = Choice("inline", 1, 2, 4.0, None, ())
+    found = ways(ground(sample, native=True, carry=2.0, carried=1 << 30), alone, cut, free=True)
+    inline, local = found
+    assert local.choice.engine == "local:2"
+    assert local.forecast.seconds > inline.forecast.seconds + 1.0  # their start, and the data on its way
+    assert choose(found, 1 << 40) is inline
+
+
+def test_data_that_is_carried_counts_for_workers_only() -> None:
+    sample = tried(0.1)
+    without, carried = (way(ground(sample, carried=size), LOCAL, cut).memory for size in (0, 1 << 30))
+    assert carried - without == 1 << 30
+    alone = replace(LOCAL, engine="inline", workers=1)
+    assert way(ground(sample, carried=1 << 30), alone, cut).memory == way(ground(sample), alone, cut).memory
