@@ -247,7 +247,7 @@ CASES: dict[str, Case] = {
     "items, uneven": Case(lambda d, o: _items(2400, d).map_items(uneven).collect()),
     "items, waiting": Case(lambda d, o: _items(1200, d).map_items(wait).collect()),
     "items, files": Case(lambda d, o: _blobs(d).map_items(digest).collect()),
-    "parquet, own aggregate": Case(lambda d, o: _parquet(d).map(frames).aggregate(m=Mode("k"))),
+    "parquet, own aggregate": Case(lambda d, o: _parquet(d).map(frames).aggregate(m=Mode())),
     "items, inline": Case(lambda d, o: _items(1200, d).map_items(spin).collect(), "inline", None),
     "items, dask": Case(lambda d, o: _items(2400, d).map_items(spin).collect(), "dask"),
     "parquet, loops, dask": Case(lambda d, o: _parquet(d).select("k", "v").map(loops).aggregate(sw.mean("x")), "dask"),

@@ -19,7 +19,7 @@ COURSES = 5
 MANY = 20_000
 """Beyond so many tasks one simulated run is enough: chance evens out."""
 
-DRIFT = 0.06
+DRIFT = 0.1
 """Relative standard deviation of the same job's time from one run to the next, on a machine that does nothing else
 (``python -m benchmarks.prediction``: its table has the spread of each job)."""
 
