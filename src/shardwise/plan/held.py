@@ -64,5 +64,5 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
         return max(here, int(sample.driver * MARGIN)) + result
     if sample.engine == "inline":  # what a task takes beyond what this process held before
         one = WORKER_BASE + max(0, one - int(sample.before * MARGIN))
-    driver = max(DRIVER_BASE, int(sample.driver * MARGIN))
+    driver = DRIVER_BASE + int((sample.driver - sample.before) * MARGIN)  # what it held before is the person's
     return driver + max(workers * one, int(sample.beside * MARGIN)) + result + carried
