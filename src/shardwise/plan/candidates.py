@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shardwise.engines.registry import parse_engine
 from shardwise.plan import held
 from shardwise.plan.choose import START_SECONDS, Choice
-from shardwise.plan.costs import Costs, fit, mean_of
+from shardwise.plan.costs import Costs, fit
 from shardwise.plan.forecast import Forecast, Load, Setting, forecast
 from shardwise.plan.plan import Alternative
 from shardwise.plan.sample import Sample
@@ -195,8 +195,3 @@ def _commit(sample: Sample) -> float:
 def _between(sample: Sample) -> float:
     """Seconds that a slot waits for its next task: in this process also that of committing the one before."""
     return _commit(sample) * (1.0 if parse_engine(sample.engine)[0] == "inline" else 0.25)
-
-
-def mean_batch(sample: Sample) -> int:
-    """Bytes that a task's data takes in memory, on average."""
-    return int(mean_of(sample.tried, "size"))
