@@ -219,7 +219,7 @@ class Planner:
 
     def _plan(self, best: Way, found: Sequence[Way], ground: Ground, steps: float) -> Plan:
         choice, forecast = best.choice, best.forecast
-        told = explain(best, found, ground, self.work, steps)
+        told = explain(best, found, ground, steps)
         stages = tuple(
             replace(stage, seconds=_rounded(forecast.stages.get(stage.name)), memory_bytes=best.memory)
             for stage in stages_of(self.work, self.end, choice, self.ledger)

@@ -54,16 +54,14 @@ class Measures:
         Part by which a second busy worker slows the first one.
     workers, cores : int
         That are planned; that this host has.
-    model, batch : int
-        Bytes that a function holds before it has seen a row; bytes of memory that a batch takes on its way.
+    model : int
+        Bytes that a function holds before it has seen a row.
     memory, limit : int
         Projected, and allowed or there.
     interpreted : float
         Steps of the interpreter that a row costs; 0: rows are handled by native code, or nobody knows.
     factor : float
         How many times as long as reading the function takes.
-    engine : str
-        That is planned.
     """
 
     reading: float = 0.0
@@ -78,12 +76,10 @@ class Measures:
     workers: int = 1
     cores: int = 1
     model: int = 0
-    batch: int = 0
     memory: int = 0
     limit: int = 1 << 62
     interpreted: float = 0.0
     factor: float = 0.0
-    engine: str = "inline"
 
 
 def bottleneck(of: Measures) -> Bottleneck:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from shardwise.plan.bottleneck import INTERPRETED, Bottleneck, Measures, bottleneck
 from shardwise.plan.candidates import Ground, Way
 from shardwise.plan.costs import mean_of
-from shardwise.plan.memory import row_bytes
-from shardwise.plan.work import Work
 from shardwise.run.policies import WORKER_BASE
 from shardwise.sizes import format_duration
 
@@ -25,7 +23,7 @@ class Told:
     bottleneck: Bottleneck
 
 
-def explain(best: Way, found: Sequence[Way], ground: Ground, work: Work, interpreted: float = 0.0) -> Told:
+def explain(best: Way, found: Sequence[Way], ground: Ground, interpreted: float = 0.0) -> Told:
     """Say why ``best`` was chosen among ``found``.
 
     Parameters
@@ -33,7 +31,7 @@ def explain(best: Way, found: Sequence[Way], ground: Ground, work: Work, interpr
     interpreted : float
         Steps of the interpreter that a row costs (``plan.interpreted``).
     """
-    of = measures(best, ground, work, interpreted)
+    of = measures(best, ground, interpreted)
     bound = bottleneck(of)
     reasons = [*_compared(best, found), *_processes(best, found, ground)]
     if interpreted >= INTERPRETED and of.factor >= VECTORISE:
@@ -46,7 +44,7 @@ def explain(best: Way, found: Sequence[Way], ground: Ground, work: Work, interpr
     return Told(tuple(reasons), bound)
 
 
-def measures(way: Way, ground: Ground, work: Work, interpreted: float) -> Measures:
+def measures(way: Way, ground: Ground, interpreted: float) -> Measures:
     """What is known of a way, in the terms of bottlenecks."""
     sample, tried = ground.sample, ground.sample.tried
     weights = way.load.weights
@@ -72,12 +70,10 @@ def measures(way: Way, ground: Ground, work: Work, interpreted: float) -> Measur
         workers=way.choice.workers,
         cores=ground.cores,
         model=_model(ground),
-        batch=row_bytes(work.pipeline.source.schema) * work.pipeline.source.batch_rows,
         memory=way.memory,
         limit=ground.limit,
         interpreted=interpreted,
         factor=sum(t.compute for t in tried) / inputs if inputs > 0 else 0.0,
-        engine=way.choice.engine,
     )
 
 
