@@ -18,15 +18,14 @@ SEEDS = range(1000) if ONE is None else [int(ONE)]
 GROUPS = 10 if ONE is None else 1
 
 
-SEEN: Counter[str] = Counter()
-"""Commands of all runs, by kind; second attempts apart."""
-
-
-def play(seed: int, traced: bool = False, show: bool = False) -> tuple[str, list[str]]:
+def play(
+    seed: int, traced: bool = False, show: bool = False, seen: Counter[str] | None = None
+) -> tuple[str, list[str]]:
     world = World(draw_scenario(seed), seed, traced)
     try:
         how = world.play().how
-        SEEN.update(world.commands)
+        if seen is not None:
+            seen.update(world.commands)
         return how, world.trace
     except Exception as error:
         again = f"SHARDWISE_SEED={seed} pytest tests/simulation -s"
@@ -43,7 +42,8 @@ def digest(trace: list[str]) -> str:
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_no_run_breaks_a_rule(group: int) -> None:
     show = ONE is not None
-    ends = {play(seed, traced=show, show=show)[0] for seed in SEEDS[group::GROUPS]}
+    seen: Counter[str] = Counter()  # commands of these runs, by kind; second attempts apart
+    ends = {play(seed, traced=show, show=show, seen=seen)[0] for seed in SEEDS[group::GROUPS]}
     assert show or ends == {"done", "failed", "drained"}, f"the runs are not of all kinds: {ends}"
     kinds = {
         "Start",
@@ -58,7 +58,7 @@ def test_no_run_breaks_a_rule(group: int) -> None:
         "wide Start",
         "passing Start",
     }
-    assert show or all(SEEN[kind] > 10 for kind in kinds), f"some hardly happen: {SEEN}"
+    assert show or all(seen[kind] > 5 for kind in kinds), f"some hardly happen: {seen}"
 
 
 def test_ten_runs_of_a_seed_give_one_trace() -> None:
