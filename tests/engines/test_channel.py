@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import queue
 import socket
 import threading
@@ -50,10 +51,7 @@ def exchange() -> Iterator[tuple[Exchange, channel.Door]]:
 
     async def close() -> None:
         made.board.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await made.board.closed()
 
     try:
         yield made, door
@@ -94,6 +92,26 @@ def test_who_does_not_prove_to_be_the_driver_is_not_served() -> None:
         with pytest.raises(EngineError, match="does not know the secret"):
             channel.lend(door, Terms())
         thread.join()
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_calls_as_the_switchboard_closes_is_hung_up_on(turns: int) -> None:
+    """However far the event loop is with the call."""
+
+    async def call() -> None:
+        board = Exchange().board
+        door = await board.open("127.0.0.1", "127.0.0.1")
+        with socket.create_connection((door.host, door.port), PATIENCE) as caller:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            board.close()
+            await board.closed()
+            with contextlib.suppress(ConnectionResetError):
+                assert len(await asyncio.to_thread(caller.recv, 4096)) in (0, channel.NONCE)
+                assert not await asyncio.to_thread(caller.recv, 4096)
+
+    asyncio.run(call())
+    gc.collect()  # a connection that was left open is told of here
 
 
 def test_the_secret_is_not_shown() -> None:

@@ -26,6 +26,9 @@ HEADER = struct.Struct("!Q")
 NONCE = 32
 HANDSHAKE_SECONDS = 10.0
 
+TURNS = 10
+"""Of the event loop, until what a listener has accepted is a call, or has ended."""
+
 PIECE = 1 << 16
 """A long message is read in pieces: each shows that its sender lives, however slow the link is."""
 
@@ -66,28 +69,48 @@ class Switchboard:
     ) -> None:
         self._joined, self._heard, self._lost, self._waits = joined, heard, lost, waits
         self._lines: dict[str, asyncio.StreamWriter] = {}
+        self._calls: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # also of who is not known yet
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: Door | None = None
 
     async def open(self, bind: str, host: str) -> Door:
         """Listen on the interface ``bind``, which others know as ``host``."""
         self._loop = asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._answer, bind, 0, limit=1 << 20)
+        self._server = await asyncio.start_server(self._take, bind, 0, limit=1 << 20)
         port = self._server.sockets[0].getsockname()[1]
         self._door = Door(host, port, secrets.token_bytes(32))
         return self._door
 
     def close(self) -> None:
-        """Hang up."""
-        self._server.close()
-        for line in self._lines.values():
+        """Hang up, on who calls from now on as well."""
+        self._closed = True
+        for line in self._calls.values():
             line.transport.abort()  # at once: nobody waits for what an agent has not taken
+
+    async def closed(self) -> None:
+        """After `close`: listen no more, and wait until every call has ended."""
+        for listener in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(TURNS):  # a server that is closed would lose them (CPython's gh-109564), and leave them open
+            await asyncio.sleep(0)
+        while self._calls:
+            await asyncio.wait(self._calls)
+        self._server.close()
 
     def post(self, agent: str, message: bytes) -> None:
         """Send a message; any thread may call this."""
         line = self._lines.get(agent)
         if line is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(line.writelines, [HEADER.pack(len(message)), message])
+
+    def _take(self, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
+        if self._closed:
+            line.transport.abort()
+            return
+        call = asyncio.create_task(self._answer(reader, line))
+        self._calls[call] = line
+        call.add_done_callback(self._calls.pop)
 
     async def _answer(self, reader: asyncio.StreamReader, line: asyncio.StreamWriter) -> None:
         agent, why = "", "it hung up"

@@ -10,9 +10,6 @@ from shardwise.engines.lending import PATIENCE_SECONDS, LendingEngine
 
 LOOPBACK = "127.0.0.1"
 
-TURNS = 10
-"""Of the event loop, until calls that were being answered as the switchboard closed have been hung up on as well."""
-
 
 class DialledEngine(LendingEngine):
     """Lends slots of agents that dial the driver. An adapter says how such agents are placed (`_occupy`).
@@ -45,8 +42,7 @@ class DialledEngine(LendingEngine):
                 await self._occupy(door)
         finally:
             self._board.close()
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
+            await self._board.closed()
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
         for message in messages:
