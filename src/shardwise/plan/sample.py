@@ -137,9 +137,9 @@ def choose_trials(
     """Where to try at most ``share`` of what is left, and at least one unit of it.
 
     Each worker first gets a unit that only warms it up. Of the rest a part is tried one task at a time, a short one and
-    a long one, so that what a task costs can be told from what its data costs: a quarter for two workers, the less the
-    more they are, as all others wait meanwhile. What is left is tried on all workers at once. Tasks of a phase lie
-    evenly over the data.
+    a long one, so that what a task costs can be told from what its data costs: all of it where there is one worker, a
+    quarter for two, the less the more they are, as all others wait meanwhile. What is left is tried on all workers at
+    once. Tasks of a phase lie evenly over the data.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def choose_trials(
     allowed = max(1, int(len(units) * share))
     cold = workers if allowed >= workers + 2 else 0
     rest = allowed - cold
-    single = max(2, rest // (2 * workers)) if workers > 1 and rest >= 6 else 0
+    single = rest if workers == 1 else max(2, rest // (2 * workers)) if rest >= 6 else 0
     alone, together = _lengths(single, 1), _lengths(rest - single, workers)
     found = _spread(units, [1] * cold + alone + together)
     edge = cold + len(alone)
