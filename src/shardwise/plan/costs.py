@@ -131,15 +131,22 @@ def _differ(weights: Sequence[float]) -> bool:
 
 
 def _crowding(phases: Sequence[Phase]) -> float:
-    """What a further busy worker costs, from phases with one and with several; 0 where only one number was tried."""
-    most = max(phase.busy for phase in phases)
-    single = [t for p in phases if p.busy == 1 for t in p.tried]
-    several = [t for p in phases if p.busy == most for t in p.tried]
-    if most == 1 or not single:
+    """What a further busy worker costs: with which the tasks of all phases lie closest to one line. 0 where only one
+    number of workers was tried."""
+    points = [(t.weight, t.seconds, p.busy - 1) for p in phases for t in p.tried if t.seconds > 0]
+    if len({others for _, _, others in points}) < 2:
         return 0.0
-    fixed, each = line([(t.weight, t.seconds) for t in single])
-    expected = sum(fixed + each * t.weight for t in several)
-    return max(0.0, (sum(t.seconds for t in several) / expected - 1) / (most - 1)) if expected else 0.0
+
+    def error(crowding: float) -> float:
+        alone = [(weight, seconds / (1 + crowding * others)) for weight, seconds, others in points]
+        fixed, each = line(alone)
+        return sum(weight * math.log(seconds / (fixed + each * weight)) ** 2 for weight, seconds in alone)
+
+    best = 0.0
+    for step in (0.1, 0.01, 0.001):
+        around = (best + step * k for k in range(-10, 31 if step == 0.1 else 11))
+        best = min((c for c in around if c >= 0), key=error)
+    return best
 
 
 def _t80(freedom: int) -> float:
