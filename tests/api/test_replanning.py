@@ -102,7 +102,7 @@ def test_workers_that_only_hinder_each_other_give_way_to_this_process(
     job: Job, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lasting(monkeypatch, 0.05)
-    samples = measured(monkeypatch, 0.05, crowding=3.0)
+    samples = measured(monkeypatch, 0.05, crowding=2.0)
     path = str(tmp_path / "run")
     result = job().run(run_dir=path, progress="none")
     assert len(samples) == 1 and samples[0].engine == f"local:{WORKERS}"
@@ -139,7 +139,7 @@ def test_workers_that_pay_keep_what_this_process_began(
 def test_a_short_rest_is_not_sampled(job: Job, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds are left: workers would do it sooner than this process, but a plan costs more than it could save."""
     lasting(monkeypatch, 2.0 / ITEMS)
-    samples = measured(monkeypatch, 2.0 / ITEMS, crowding=3.0)
+    samples = measured(monkeypatch, 2.0 / ITEMS, crowding=2.0)
     path = str(tmp_path / "run")
     result = job().run(run_dir=path, progress="none")
     assert samples == [] and RunDirectory.read(path).noted("sample") == []
@@ -149,7 +149,7 @@ def test_a_short_rest_is_not_sampled(job: Job, calls: Path, tmp_path: Path, monk
 
 def test_too_few_tasks_to_compare_are_not_sampled(calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lasting(monkeypatch, 10.0)
-    samples = measured(monkeypatch, 10.0, crowding=3.0)
+    samples = measured(monkeypatch, 10.0, crowding=2.0)
     result = sw.from_items(range(100)).map_items(abs).collect().run(run_dir=str(tmp_path / "run"), progress="none")
     assert samples == [] and result.run.engine == f"local:{WORKERS}"
 
@@ -174,6 +174,6 @@ def test_the_bytes_are_those_of_one_process(
     engines: list[str] = []
     alone = written("alone", engine="inline")
     lasting(monkeypatch, 0.01)
-    samples = measured(monkeypatch, 0.01, crowding=3.0)
+    samples = measured(monkeypatch, 0.01, crowding=2.0)
     assert written("replanned") == alone and len(alone) > 1
     assert len(samples) == 1 and engines == ["inline", "inline"]
