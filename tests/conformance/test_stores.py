@@ -12,7 +12,7 @@ import pytest
 from shardwise.errors import StorageError
 from shardwise.storage import LocalStore, Store, digest, digest_file, move, open_store, remember
 
-KINDS = ["local", "memory", "s3", "hdfs"]
+KINDS = ["local", "memory", "s3", "gcs", "azure", "hdfs"]
 """Kinds of stores; those after the second are fixtures, a place on a real server each."""
 
 

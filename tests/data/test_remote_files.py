@@ -38,7 +38,7 @@ def read(form: str, directory: str, options: dict[str, Any] | None) -> list[dict
     return [*native.run(**QUIET).to_pylist(), *mapped.run(**QUIET).to_pylist()]
 
 
-@pytest.mark.parametrize("remote", ["s3", "hdfs"], indirect=True)
+@pytest.mark.parametrize("remote", ["s3", "gcs", "azure", "hdfs"], indirect=True)
 def test_all_formats_are_written_and_read_as_locally(remote: Remote, trips: str, tmp_path: Path) -> None:
     dataset = sw.read_parquet(trips, batch_rows=400).select("zone", "distance", "fare")
     for form in FORMATS:
@@ -52,7 +52,7 @@ def test_all_formats_are_written_and_read_as_locally(remote: Remote, trips: str,
         assert read(form, there, remote.options) == read(form, here, None), form
 
 
-@pytest.mark.parametrize("remote", ["s3", "hdfs", "webhdfs"], indirect=True)
+@pytest.mark.parametrize("remote", ["s3", "gcs", "azure", "hdfs", "webhdfs"], indirect=True)
 def test_arrays_too(remote: Remote, tmp_path: Path) -> None:
     import numpy as np
 

@@ -21,7 +21,7 @@ from storage.remote_driver import carry_out, go, start
 PATIENCE = 120.0
 
 
-@pytest.fixture(params=["s3", "hdfs"])
+@pytest.fixture(params=["s3", "gcs", "azure", "hdfs"])
 def remote(request: pytest.FixtureRequest) -> Remote:
     place: Remote = request.getfixturevalue(request.param)
     return place

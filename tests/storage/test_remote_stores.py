@@ -61,7 +61,7 @@ def test_a_server_that_ignores_conditions_is_refused_with_numbers_but_read_and_w
     assert back.aggregate(sw.sum("x")).run(**given).to_pylist() == [{"sum_x": 6}]
 
 
-@pytest.mark.parametrize("kind", ["s3", "webhdfs"])
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure", "webhdfs"])
 def test_others_pass_once_and_leave_nothing_but_the_result(kind: str, request: pytest.FixtureRequest) -> None:
     place: Remote = request.getfixturevalue(kind)
     store = open_store(place.at("run"), place.options)
