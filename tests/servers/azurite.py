@@ -42,7 +42,9 @@ def _node() -> str:
     playwright = importlib.util.find_spec("playwright")
     beside = Path(str(playwright.origin)).with_name("driver") / "node" if playwright is not None else Path()
     if not beside.is_file():
-        raise FileNotFoundError(f"node is not installed; {FIX}, Debian's package nodejs or Playwright's wheel brings node")
+        raise FileNotFoundError(
+            f"node is not installed; {FIX}, Debian's package nodejs or Playwright's wheel brings node"
+        )
     return str(beside)
 
 
