@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's emulator of Azure Storage: the one that is installed, or npm's package, kept in the user's cache.
+"""Azurite, Microsoft's emulator of Azure Storage: the one that is installed, or npm's package, kept in the cache.
 
 It needs Node, any that is installed or the one that came with Playwright. Nothing is installed, and no script of a
 package is run.

@@ -17,7 +17,8 @@ from shardwise.storage.store import storage_error
 
 _LARGEST = 32 << 20
 """Larger objects are sent in parts (gcsfs: from 50 MiB on), and putting parts together is less exclusive than a put: of
-8 writers up to 8 were told by SeaweedFS 4.48 that they had created the object, and fake-gcs-server refused no second one."""
+8 writers up to 8 were told by SeaweedFS 4.48 that they had created the object, and fake-gcs-server lets each second one
+replace the first."""
 
 _TRIES = 10
 _PAUSE = 0.05  # seconds
