@@ -9,6 +9,9 @@ from shardwise.plan.sample import Sample
 from shardwise.plan.work import CollectTo, Work
 from shardwise.run.policies import WORKER_BASE
 
+BARE = 40 << 20
+"""Bytes of a worker that a process which imported Shardwise holds already: Python, and the modules of both."""
+
 SHORT = 1.5
 """Tasks of up to so many times the least weight are of one length."""
 
@@ -17,6 +20,9 @@ MARGIN = 1.2
 
 ALIKE = 0.9
 """Part of what short tasks held that has nothing to do with their length: libraries, buffers."""
+
+GROWS = 1.05
+"""What held no more than so many times as much as short tasks shows no growth: allocators differ as much."""
 
 LINEAR = 0.5
 """What grows faster than with this power of the weight is taken to grow with the weight itself."""
@@ -44,7 +50,7 @@ def of_worker(sample: Sample, weight: float) -> int:
     least, most = min(tried)[0], max(tried)[0]
     low, high = max(peak for w, peak in tried if w <= SHORT * least), max(peak for _, peak in tried)
     held = float(high)
-    if high > low and most > SHORT * least and weight > most:
+    if high > GROWS * low and most > SHORT * least and weight > most:
         base = ALIKE * low
         power = math.log((high - base) / (low - base)) / math.log(most / least)
         linear = (high - low) / (most - least) * (weight - most)
@@ -75,7 +81,7 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
     """
     one = of_worker(sample, weight)
     if engine == "inline":
-        here = one if sample.engine == "inline" else int(sample.before * MARGIN) + one - WORKER_BASE
+        here = one if sample.engine == "inline" else int(sample.before * MARGIN) + one - BARE
         return max(here, int(sample.driver * MARGIN)) + result
     if sample.engine == "inline":  # what a task takes beyond what this process held before
         one = WORKER_BASE + max(0, one - int(sample.before * MARGIN))
