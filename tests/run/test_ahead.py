@@ -22,6 +22,7 @@ from shardwise.run.messages import (
     Task,
     Wake,
 )
+from shardwise.run.slots import Slots
 
 MANY = [task(number) for number in range(6)]
 
@@ -160,6 +161,29 @@ def test_only_what_lies_on_a_host_is_sent_ahead_there() -> None:
     two.add(0, "a")
     assert two.scheduler.counts["ahead"] == 0, "an idle slot takes what is far, but none is kept for it"
     assert only(SendAhead, two.add(1, "b")) == [SendAhead(3, 2, 1)]
+
+
+def test_nothing_is_sent_ahead_past_a_task_that_waits_for_its_place() -> None:
+    two = bench(*(task(number) for number in range(10)), slots=2, hosts="ab", budgets=Budgets(shares=2))
+    two.handle(Located(0.0, tuple(Place(number, ("b",)) for number in range(5, 10))))
+    for number in (0, 1):
+        two.fail(number, slot=number)
+    two.later(60.0)
+    assert only(SendAhead, two.succeed(3, slot=1)) == [], "tasks 0 and 1 are next, and have failed"
+
+
+def test_one_share_of_memory_is_enough_for_what_follows_a_wide_one() -> None:
+    slots = Slots(2)
+    slots.add(0, "a")
+    slots.add(1, "a")
+    wide = slots.take(None, shares=2)
+    assert wide is not None
+    wide.attempt = 7
+    slots.send_ahead(wide.number, 8)
+    assert slots.take(None) is None
+    assert slots.release(wide.number).shares == 1
+    slots.validate({8: wide.number}, {})
+    assert slots.take(None) is not None
 
 
 def test_no_second_attempt_takes_the_slot_of_what_is_had_back() -> None:

@@ -302,7 +302,8 @@ def test_deaths_cost_what_was_ahead_nothing(place: Place) -> None:
     place.ledger.write_notes()
     spans = spans_in(RunDirectory.read(place.ledger.url).events())
     hows = Counter(span["how"] for span in spans)
-    assert hows["committed"] == 60 and hows["lost"] > 5 and hows["failed"] > 5, hows
+    assert hows["committed"] == 60 and hows["lost"] > 5 and hows["failed"] > 5 and len(hows) == 3, hows
+    assert {round(span["ended"] - span["began"], 3) for span in spans if span["how"] == "lost"} == {0.5}
     assert len(place.watcher.retries) == hows["lost"] + hows["failed"], "what never began was tried again as a failure"
 
 

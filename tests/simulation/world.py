@@ -103,7 +103,9 @@ def draw_plenty(seed: int) -> Scenario:
     chance = Random(f"plenty {seed}")
     unit, longest = chance.choice((0, 1)), chance.choice((1, 4))
     tasks = (m.Task(i, "stage-0", 60 * i, 60 * i + chance.randint(1, longest), unit=unit) for i in range(24))
-    return replace(draw_scenario(seed), tasks=tuple(tasks), slots=chance.randint(1, 6), ahead=True)
+    drawn = draw_scenario(seed)
+    faults = replace(drawn.faults, latency=chance.choice((0.0, 3.0, 10.0)))
+    return replace(drawn, tasks=tuple(tasks), slots=chance.randint(1, 6), ahead=True, faults=faults)
 
 
 @dataclass
