@@ -67,8 +67,15 @@ def _score(name: str, scale: float, choice: bool) -> dict[str, Any]:
     row = {"job": name, "engine": case.engine, **planned, "again": again["seconds"]}
     if choice and case.free:
         row["auto"] = _process(name, "run", "auto", None, scale)
-        row["ways"] = {way: _process(name, "run", *how, scale)["seconds"] for way, how in WAYS.items()}
+        known = {_label(case.engine, case.workers): again["seconds"]}
+        row["ways"] = {
+            way: known.get(way) or _process(name, "run", *how, scale)["seconds"] for way, how in WAYS.items()
+        }
     return row
+
+
+def _label(engine: str, workers: int | None) -> str:
+    return engine if workers is None else f"{engine}:{workers}"
 
 
 def _process(name: str, what: str, engine: str, workers: int | None, scale: float) -> dict[str, Any]:

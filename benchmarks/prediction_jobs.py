@@ -13,8 +13,10 @@ import numpy as np
 
 import shardwise as sw
 
-ROWS = 8_000_000
+ROWS = 12_000_000
 FILES = 12
+BLOBS = 1800
+"""At scale 1 each job takes 10 s or more on two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,32 @@ def waves(batch: np.ndarray) -> np.ndarray:
 def shuffled(batch: np.ndarray) -> np.ndarray:
     """Memory: copies that go past every cache."""
     x = batch
-    for _ in range(60):
+    for _ in range(180):
         x = np.ascontiguousarray(x[:, ::-1]) + 1.0
     return x[:, :1]
 
 
-def loops(table: Any) -> list[dict[str, float]]:
+def loops(table: Any, steps: int = 8) -> list[dict[str, float]]:
     """Interpreter: one row after the other."""
     found = []
     for k, v in zip(table.column("k").to_pylist(), table.column("v").to_pylist()):
         x = v
-        for _ in range(6):
+        for _ in range(steps):
             x = math.sqrt(x * x + k) * 0.5
         found.append({"k": k, "x": x})
     return found
+
+
+def long_loops(table: Any) -> list[dict[str, float]]:
+    """The same for fewer rows, and longer."""
+    return loops(table, 80)
 
 
 def frames(df: Any) -> Any:
     """pandas, by the column."""
     out = df[["k"]].copy()
     x = df["v"]
-    for _ in range(12):
+    for _ in range(24):
         x = x.rolling(50, min_periods=1).mean() + df["w"]
     out["x"] = x
     return out
@@ -107,7 +114,7 @@ def digest(path: str) -> str:
     import hashlib
 
     data = Path(path).read_bytes()
-    for _ in range(6):
+    for _ in range(28):
         found = hashlib.sha256(data).hexdigest()
     return found
 
@@ -157,11 +164,11 @@ def generate(directory: Path, scale: float) -> None:
         small = table.slice(0, len(part) // (1 + number * number))
         pq.write_table(small, directory / "skewed" / f"{number:02d}.parquet", row_group_size=8_192)
     with (directory / "lines.ndjson").open("w") as lines:
-        for n in range(rows // 3):
+        for n in range(rows):
             lines.write(f'{{"k": {n % 1000}, "v": {n * 0.37 % 91:.3f}, "s": "name-{n % 977}"}}\n')
     np.save(directory / "array.npy", chance.normal(size=(rows // 2, 16)))
     (directory / "blobs").mkdir(exist_ok=True)
-    for n in range(int(1200 * scale)):
+    for n in range(int(BLOBS * scale)):
         (directory / "blobs" / f"{n:05d}").write_bytes(chance.bytes(400_000))
 
 
@@ -198,16 +205,23 @@ def _blobs(data: Path) -> Any:
 
 _HEAVY = "sqrt(abs(sin(v) * cos(w) + ln(v + 1))) + " * 30 + "0"
 
+
+def _times(count: int) -> str:
+    return " + ".join([_HEAVY] * count)
+
+
 CASES: dict[str, Case] = {
     "csv, describe": Case(lambda d, o: _csv(d).describe(), "inline", None),
     "csv, group by": Case(
-        lambda d, o: _csv(d).with_columns(x=_HEAVY).group_by("k").aggregate(sw.mean("x"), sw.std("v")), "inline", None
+        lambda d, o: _csv(d).with_columns(x=_times(5)).group_by("k").aggregate(sw.mean("x"), sw.std("v")),
+        "inline",
+        None,
     ),
     "ndjson, group by": Case(
         lambda d, o: _lines(d).group_by("s").aggregate(sw.mean("v"), p=sw.approx_quantile("v", 0.9)), "inline", None
     ),
     "parquet, expressions": Case(
-        lambda d, o: _parquet(d).with_columns(x=_HEAVY + "+" + _HEAVY).aggregate(sw.mean("x"), sw.max("x")),
+        lambda d, o: _parquet(d).with_columns(x=_times(16)).aggregate(sw.mean("x"), sw.max("x")),
         "inline",
         None,
     ),
@@ -232,7 +246,7 @@ CASES: dict[str, Case] = {
         lambda d, o: (
             sw.read_parquet(str(d / "skewed" / "*.parquet"), batch_rows=4_096)
             .select("k", "v")
-            .map(loops)
+            .map(long_loops)
             .aggregate(sw.mean("x"))
         )
     ),
@@ -243,14 +257,14 @@ CASES: dict[str, Case] = {
     "npy, waves, 1": Case(lambda d, o: _array(d).map(waves).aggregate(sw.mean("*")), workers=1),
     "npy, waves, 2": Case(lambda d, o: _array(d).map(waves).aggregate(sw.mean("*"))),
     "npy, copies, 2": Case(lambda d, o: _array(d).map(shuffled).aggregate(sw.mean("*"))),
-    "items, even": Case(lambda d, o: _items(2400, d).map_items(spin).collect()),
-    "items, uneven": Case(lambda d, o: _items(2400, d).map_items(uneven).collect()),
-    "items, waiting": Case(lambda d, o: _items(1200, d).map_items(wait).collect()),
+    "items, even": Case(lambda d, o: _items(3600, d).map_items(spin).collect()),
+    "items, uneven": Case(lambda d, o: _items(3600, d).map_items(uneven).collect()),
+    "items, waiting": Case(lambda d, o: _items(1800, d).map_items(wait).collect()),
     "items, files": Case(lambda d, o: _blobs(d).map_items(digest).collect()),
     "parquet, own aggregate": Case(lambda d, o: _parquet(d).map(frames).aggregate(m=Mode())),
-    "items, inline": Case(lambda d, o: _items(1200, d).map_items(spin).collect(), "inline", None),
-    "items, dask": Case(lambda d, o: _items(2400, d).map_items(spin).collect(), "dask"),
+    "items, inline": Case(lambda d, o: _items(1800, d).map_items(spin).collect(), "inline", None),
+    "items, dask": Case(lambda d, o: _items(3600, d).map_items(spin).collect(), "dask"),
     "parquet, loops, dask": Case(lambda d, o: _parquet(d).select("k", "v").map(loops).aggregate(sw.mean("x")), "dask"),
-    "items, ray": Case(lambda d, o: _items(2400, d).map_items(uneven).collect(), "ray"),
+    "items, ray": Case(lambda d, o: _items(3600, d).map_items(uneven).collect(), "ray"),
     "npy, waves, ray": Case(lambda d, o: _array(d).map(waves).aggregate(sw.mean("*")), "ray"),
 }

@@ -24,6 +24,25 @@ def gone(pid: int) -> bool:
     return False
 
 
+class Begun:
+    """Processes below this one that were begun after this was made: other tests' clusters may be there as well."""
+
+    def __init__(self) -> None:
+        self._before = set(psutil.Process().children())
+
+    def children(self) -> list[psutil.Process]:
+        """Children of this process."""
+        return [child for child in psutil.Process().children() if child not in self._before]
+
+    def all(self) -> list[psutil.Process]:
+        """Children, and theirs."""
+        found = []
+        for child in self.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child, *child.children(recursive=True)]
+        return found
+
+
 def kill_tree(pid: int) -> None:
     """Kill a process and all that it started, even in sessions of their own."""
     with contextlib.suppress(psutil.NoSuchProcess):

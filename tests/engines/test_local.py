@@ -13,6 +13,7 @@ import cloudpickle
 import psutil
 import pytest
 
+from processes import PATIENCE, Begun
 from shardwise import records
 from shardwise.compute.connection import spill_directory
 from shardwise.compute.program import Attempt
@@ -24,8 +25,6 @@ from shardwise.engines.protocol import Finished, Progress, SlotDown, SlotUp, Wan
 from shardwise.errors import EngineError
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
-
-PATIENCE = float(os.environ.get("SHARDWISE_PATIENCE", "60"))
 
 
 @pytest.fixture
@@ -49,10 +48,10 @@ def all_up(engine: LocalEngine, slots: int) -> list[SlotUp]:
 
 
 def test_the_url_decides_over_what_is_wanted() -> None:
-    engine = LocalEngine(2)
+    engine, begun = LocalEngine(2), Begun()
     try:
         engine.open(Want(1))
-        assert len(psutil.Process().children(recursive=True)) == 2 + children.can_fork()  # and the fork server
+        assert len(begun.all()) == 2 + children.can_fork()  # and the fork server
     finally:
         engine.close()
 
@@ -84,6 +83,7 @@ def test_opening_imports_nothing_heavy() -> None:
 def test_workers_that_never_begin_are_not_started_for_ever(
     engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun = Begun()
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho no such library >&2\nexit 127\n")
     broken.chmod(0o755)
@@ -92,7 +92,7 @@ def test_workers_that_never_begin_are_not_started_for_ever(
     with pytest.raises(EngineError, match=r"127.*\n.*no such library"):
         engine.wait(PATIENCE)
     engine.close()
-    assert psutil.Process().children() == []
+    assert begun.children() == []
 
 
 def test_an_interpreter_that_cannot_be_started(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,9 +133,10 @@ def test_deaths_are_found_where_the_kernel_does_not_announce_them(
 
 @pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
 def test_the_end_of_the_fork_server_costs_its_workers_and_no_more(engine: LocalEngine) -> None:
+    begun = Begun()
     engine.open(Want(2))
     up = {slot.pid for slot in all_up(engine, 2)}
-    (server,) = psutil.Process().children()
+    (server,) = begun.children()
     server.kill()
     events: list[object] = []
     while sum(isinstance(event, SlotUp) for event in events) < 2:
@@ -144,14 +145,15 @@ def test_the_end_of_the_fork_server_costs_its_workers_and_no_more(engine: LocalE
     assert [event.kind for event in down] == ["crash", "crash"]
     assert not {event.pid for event in events if isinstance(event, SlotUp)} & up
     engine.close()
-    assert psutil.Process().children(recursive=True) == []
+    assert begun.all() == []
 
 
 @pytest.mark.skipif(not children.can_fork(), reason="workers are not forked here")
 def test_workers_that_go_with_the_fork_server_are_not_stillborn(engine: LocalEngine) -> None:
+    begun = Begun()
     engine.open(Want(6))
     for _ in range(5):  # most workers have said nothing yet
-        for server in psutil.Process().children():
+        for server in begun.children():
             server.kill()
             server.wait(PATIENCE)
         engine.wait(0)

@@ -14,6 +14,7 @@ import cloudpickle
 import psutil
 import pytest
 
+from processes import Begun
 from shardwise import records
 from shardwise.compute import wire
 from shardwise.compute.footprint import Footprint, Relatives
@@ -103,7 +104,7 @@ def play(engine: LocalEngine, directory: Path, *programs: object, memory: int = 
 def test_a_worker_that_takes_too_much_is_stopped_at_its_ceiling(
     engine: LocalEngine, tmp_path: Path, work: Callable[[], None]
 ) -> None:
-    before = oom_kills()
+    before, begun = oom_kills(), Begun()
     (down,) = play(engine, tmp_path, Calls(lambda attempt: work()))
     assert isinstance(down, SlotDown)
     assert down.kind == "memory"
@@ -112,7 +113,7 @@ def test_a_worker_that_takes_too_much_is_stopped_at_its_ceiling(
     print(f"{work.__name__}: {down.used / CEILING - 1:+.1%}")
     assert CEILING < down.used < 1.5 * CEILING, "a few percent where there are cores enough: see what is printed"
     assert oom_kills() == before
-    left = psutil.Process().children(recursive=True)[1 + children.can_fork() :]  # without the fork server and a worker
+    left = begun.all()[1 + children.can_fork() :]  # without the fork server and a worker
     assert left == [], "what it started is gone too"
 
 

@@ -60,6 +60,19 @@ def test_one_task_or_tasks_of_one_length_leave_more_doubt() -> None:
     assert doubt(1.0) > doubt(1.0, 1.0, 1.0) > doubt(1.0, 3.0, 2.0)
 
 
+@given(st.floats(0, 0.5), st.floats(0.001, 0.1), st.floats(0, 1.5), st.integers(2, 8))
+def test_crowding_is_told_from_what_long_tasks_cost(fixed: float, each: float, crowding: float, workers: int) -> None:
+    """One short task alone, short and long ones together: as few as a job that writes files has."""
+
+    def took(weight: float, busy: int) -> Tried:
+        return Tried(weight, (fixed + each * weight) * (1 + crowding * (busy - 1)))
+
+    together = tuple(took(weight, workers) for weight in (1.0, 2.0) for _ in range(workers))
+    costs = fit(Sample("local", workers, (Phase(1, 1.0, (took(1.0, 1),)), Phase(workers, 1.0, together))))
+    assert costs.crowding == pytest.approx(crowding, abs=0.002)
+    assert costs.seconds(8.0, workers) == pytest.approx(took(8.0, workers).seconds, rel=0.01)
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 100), st.floats(0.001, 100)), min_size=1, max_size=20))
 def test_costs_are_never_negative(points: list[tuple[float, float]]) -> None:
     fixed, each = line(points)
@@ -75,6 +88,10 @@ def test_what_is_tried_is_at_most_the_share_and_never_twice(count: int, workers:
     units = -(-count // unit)
     assert sum(-(-(b - a) // unit) for a, b in ranges) <= max(1, int(units * share))
     assert all(a % unit == 0 for a, _ in ranges)
+    lengths = [-(-(b - a) // unit) for a, b in found.together]
+    rounds = [set(lengths[at : at + workers]) for at in range(0, len(lengths), workers)]
+    assert all(len(alike) == 1 for alike in rounds), "some work alone while others are done"
+    assert len(lengths) % workers == 0 or len(lengths) < workers
 
 
 def test_trials_lie_all_over_the_data() -> None:

@@ -68,10 +68,11 @@ class Sampler:
         if trials.cold:
             self._try(trials.cold, workers, cold=True)
             start = max(0.0, self.phases[0].seconds - max(t.seconds for t in self.phases[0].tried))
-            trials = self._shortened(trials, seconds - (time.monotonic() - began))
+        until = began + seconds
         for part in trials.alone:
-            self._try([part], 1)
-        self._try(trials.together, workers)
+            left = until - time.monotonic()
+            self._try(self._shortened([part], 1, left if workers == 1 else left / 2), 1)
+        self._try(self._shortened(trials.together, workers, until - time.monotonic()), workers)
         return Sample(
             self.choice.engine,
             workers,
@@ -91,20 +92,22 @@ class Sampler:
     def _weights(self) -> Weights:
         return Weights.of(self.work.pipeline.source.fragments)
 
-    def _shortened(self, trials: Any, seconds: float) -> Any:
-        """The rest of the trials, or fewer of them where they would take too long."""
-        weights, cold = self._weights(), self.phases[0].tried
-        pace = sum(t.seconds for t in cold) / max(sum(t.weight for t in cold), 1e-9)
-        alone = sum(weights.between(a, b) for a, b in trials.alone) * pace
-        together = sum(weights.between(a, b) for a, b in trials.together) * pace / self.choice.workers
-        if alone + together <= seconds:
-            return trials
-        left = self._gaps()
-        units = sum(b - a for a, b in left) / self.work.part_batches
-        least = (self.choice.workers + 1) / max(units, 1)
-        share = max(least, SHARE * max(0.0, seconds) / (alone + together))
-        fewer = choose_trials(left, weights, self.choice.workers, self.work.part_batches, min(share, SHARE))
-        return fewer if fewer.cold else trials
+    def _shortened(self, ranges: Ranges, workers: int, seconds: float) -> Ranges:
+        """As much of each range as can be tried in so long, at the pace of the last phase: a unit of each at least.
+        Where even that takes too long: of as many as there are workers, and of none that one worker tried before."""
+        warm = [phase for phase in self.phases if not phase.cold]
+        if not warm or not ranges:
+            return ranges
+        weights, last, unit = self._weights(), warm[-1].tried, self.work.part_batches
+        pace = sum(t.seconds for t in last) / max(sum(t.weight for t in last), 1e-9) / workers
+        needed = sum(weights.between(a, b) for a, b in ranges) * pace
+        if needed <= seconds:
+            return ranges
+        part = max(0.0, seconds) / needed
+        cut = [(a, min(b, (a // unit + max(1, int((b - a) / unit * part))) * unit)) for a, b in ranges]
+        if sum(weights.between(a, b) for a, b in cut) * pace <= 2 * seconds:
+            return cut
+        return cut[:workers] if workers > 1 else []
 
     def _try(self, ranges: Ranges, busy: int, cold: bool = False) -> None:
         if not ranges:

@@ -97,30 +97,32 @@ def fit(sample: Sample) -> Costs:
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Intercept and slope, neither negative, with the least squares of errors relative to the weight.
+    """Intercept and slope, neither negative, with the least squares of errors relative to the weight, long tasks
+    counting for as much as the short ones that they could be cut into: chance evens out inside of them.
 
-    So a long task and several short ones over the same data count alike, and where all weights are the same the slope
-    is the mean: right for the sum of tasks that differ. Where they are nearly the same, everything is put down to the
-    weight: a task is taken to cost what its data costs, as larger ones will for the most part.
+    Where all weights are nearly the same, everything is put down to the weight: a task is taken to cost what its data
+    costs, as larger ones will for the most part.
 
     Examples
     --------
     >>> line([(1.0, 2.0), (1.0, 4.0)])
     (0.0, 3.0)
     """
-    usable = [(1 / weight, seconds / weight) for weight, seconds in points if weight > 0]
+    usable = [(weight, seconds) for weight, seconds in points if weight > 0]
     if not usable:
         return fmean(seconds for _, seconds in points), 0.0
-    inverses, paces = [x for x, _ in usable], [y for _, y in usable]
-    proportional = 0.0, fmean(paces)
-    if not _differ(inverses):
+    weights, times = [w for w, _ in usable], [s for _, s in usable]
+    proportional = 0.0, sum(times) / sum(weights)
+    if not _differ(weights):
         return proportional
-    constant = sum(x * y for x, y in usable) / sum(x * x for x in inverses), 0.0
-    centre = fmean(inverses)
-    fixed = sum((x - centre) * y for x, y in usable) / sum((x - centre) ** 2 for x in inverses)
-    free = fixed, fmean(paces) - fixed * centre
+    paces, inverses = [s / w for w, s in usable], [1 / w for w in weights]
+    constant = sum(paces) / sum(inverses), 0.0
+    centre = len(weights) / sum(weights)  # mean of the inverses, weighted as the errors are
+    along = sum(w * (x - centre) ** 2 for w, x in zip(weights, inverses))
+    fixed = sum(w * (x - centre) * y for w, x, y in zip(weights, inverses, paces)) / along
+    free = fixed, proportional[1] - fixed * centre
     candidates = [found for found in (proportional, constant, free) if min(found) >= 0]
-    return min(candidates, key=lambda found: sum((found[1] + found[0] * x - y) ** 2 for x, y in usable))
+    return min(candidates, key=lambda found: sum((found[1] * w + found[0] - s) ** 2 / w for w, s in usable))
 
 
 def _differ(weights: Sequence[float]) -> bool:
@@ -129,15 +131,22 @@ def _differ(weights: Sequence[float]) -> bool:
 
 
 def _crowding(phases: Sequence[Phase]) -> float:
-    """What a further busy worker costs, from phases with one and with several; 0 where only one number was tried."""
-    most = max(phase.busy for phase in phases)
-    single = [t for p in phases if p.busy == 1 for t in p.tried]
-    several = [t for p in phases if p.busy == most for t in p.tried]
-    if most == 1 or not single:
+    """What a further busy worker costs: with which the tasks of all phases lie closest to one line. 0 where only one
+    number of workers was tried."""
+    points = [(t.weight, t.seconds, p.busy - 1) for p in phases for t in p.tried if t.seconds > 0]
+    if len({others for _, _, others in points}) < 2:
         return 0.0
-    fixed, each = line([(t.weight, t.seconds) for t in single])
-    expected = sum(fixed + each * t.weight for t in several)
-    return max(0.0, (sum(t.seconds for t in several) / expected - 1) / (most - 1)) if expected else 0.0
+
+    def error(crowding: float) -> float:
+        alone = [(weight, seconds / (1 + crowding * others)) for weight, seconds, others in points]
+        fixed, each = line(alone)
+        return sum(weight * math.log(seconds / (fixed + each * weight)) ** 2 for weight, seconds in alone)
+
+    best = 0.0
+    for step in (0.1, 0.01, 0.001):
+        around = (best + step * k for k in range(-10, 31 if step == 0.1 else 11))
+        best = min((c for c in around if c >= 0), key=error)
+    return best
 
 
 def _t80(freedom: int) -> float:

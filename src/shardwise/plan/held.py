@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 from shardwise.plan.memory import DRIVER_BASE
 from shardwise.plan.sample import Sample
 from shardwise.plan.work import CollectTo, Work
 from shardwise.run.policies import WORKER_BASE
 
+SHORT = 1.5
+"""Tasks of up to so many times the least weight are of one length."""
+
 MARGIN = 1.2
 """What was held is taken so many times: allocators differ from run to run."""
 
-GROWS = 1.15
-"""A task that held so many times as much as a shorter one shows that memory grows with the shard."""
+ALIKE = 0.9
+"""Part of what short tasks held that has nothing to do with their length: libraries, buffers."""
+
+LINEAR = 0.5
+"""What grows faster than with this power of the weight is taken to grow with the weight itself."""
 
 COPIES_OF_RESULT = 2
 """A collected result while it is put together: its parts, and the whole."""
@@ -20,6 +28,9 @@ COPIES_OF_RESULT = 2
 def of_worker(sample: Sample, weight: float) -> int:
     """Bytes that a worker holds at most while it works on tasks of this weight.
 
+    Beyond what short tasks held memory is taken to grow as it did from them to the longest one: with a power of the
+    weight, as pools and tables of groups do, or with the weight itself, as what keeps all of its data does.
+
     Examples
     --------
     >>> from shardwise.plan.sample import Phase, Tried
@@ -27,13 +38,17 @@ def of_worker(sample: Sample, weight: float) -> int:
     >>> of_worker(Sample("local", 1, (Phase(1, 3.0, tried),)), weight=4.0)
     300
     """
-    points = sorted((task.weight, task.peak) for task in sample.tried if task.peak)
-    if not points:
+    tried = [(task.weight, task.peak) for task in sample.tried if task.peak]
+    if not tried:
         return 0
-    (least, low), (most, high) = points[0], points[-1]
-    held = float(max(peak for _, peak in points))
-    if high > GROWS * low and most > 1.5 * least:
-        held = max(held, high + (high - low) / (most - least) * (weight - most))
+    least, most = min(tried)[0], max(tried)[0]
+    low, high = max(peak for w, peak in tried if w <= SHORT * least), max(peak for _, peak in tried)
+    held = float(high)
+    if high > low and most > SHORT * least and weight > most:
+        base = ALIKE * low
+        power = math.log((high - base) / (low - base)) / math.log(most / least)
+        linear = (high - low) / (most - least) * (weight - most)
+        held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
     return int(held * MARGIN)
 
 

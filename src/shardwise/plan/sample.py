@@ -137,9 +137,9 @@ def choose_trials(
     """Where to try at most ``share`` of what is left, and at least one unit of it.
 
     Each worker first gets a unit that only warms it up. Of the rest a part is tried one task at a time, a short one and
-    a long one, so that what a task costs can be told from what its data costs: a quarter for two workers, the less the
-    more they are, as all others wait meanwhile. What is left is tried on all workers at once. Tasks of a phase lie
-    evenly over the data.
+    a long one, so that what a task costs can be told from what its data costs: all of it where there is one worker, a
+    quarter for two, the less the more they are, as all others wait meanwhile. What is left is tried on all workers at
+    once. Tasks of a phase lie evenly over the data.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def choose_trials(
     allowed = max(1, int(len(units) * share))
     cold = workers if allowed >= workers + 2 else 0
     rest = allowed - cold
-    single = max(2, rest // (2 * workers)) if workers > 1 and rest >= 6 else 0
+    single = rest if workers == 1 else max(1, rest // (2 * workers)) if rest > workers else 0
     alone, together = _lengths(single, 1), _lengths(rest - single, workers)
     found = _spread(units, [1] * cold + alone + together)
     edge = cold + len(alone)
@@ -176,21 +176,22 @@ def choose_trials(
 
 
 def _lengths(units: int, workers: int) -> list[int]:
-    """Lengths of tasks that make up so many units, for workers that take them side by side: at first as many of one
-    unit as there are workers, then long ones, so that what a task costs can be told from what its data costs. One
-    worker gets few and longer ones: kernels use their threads only where there is enough to do.
+    """Lengths of tasks that make up at most so many units, for workers that take them side by side: at first as many of
+    one unit as there are workers, then long ones, so that what a task costs can be told from what its data costs. Those
+    are of one length, so that all workers are busy to the end. One worker gets few and longer ones: kernels use their
+    threads only where there is enough to do.
 
     Examples
     --------
-    >>> _lengths(3, 1), _lengths(18, 1), _lengths(8, 2), _lengths(40, 2)
-    ([1, 2], [1, 17], [1, 1, 3, 3], [1, 1, 7, 7, 6, 6, 6, 6])
+    >>> _lengths(3, 1), _lengths(18, 1), _lengths(6, 2), _lengths(40, 2)
+    ([1, 2], [1, 17], [1, 1, 2, 2], [1, 1, 6, 6, 6, 6, 6, 6])
     """
-    if units < 3 * workers:
-        return [1] * min(units, workers) + ([units - workers] if units > workers else [])
+    if units < 2 * workers:
+        return [1] * min(units, workers)
     left = units - workers
     count = max(workers, min((SPREAD - 1) * workers, left // (5 if workers > 1 else LONG)))
-    count += -count % workers
-    return [1] * workers + [left // count + (i < left % count) for i in range(count)]
+    count -= count % workers
+    return [1] * workers + [left // count] * count
 
 
 def _starts(first: int, last: int, unit: int) -> list[int]:
