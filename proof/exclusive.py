@@ -1,8 +1,9 @@
 """Which servers let exactly one of many concurrent writers create a file: the probe, over and over, on real servers.
 
-``python proof/exclusive.py [--seed N] [--count N]``: so many probes of each. SeaweedFS by conditional puts and HDFS by
-renames must pass all of them, rclone's server must fail every one. How often several writers are told by SeaweedFS
-that they had created an object in parts is a figure, and the reason why nothing is created in parts.
+``python proof/exclusive.py [--seed N] [--count N]``: so many probes of each. SeaweedFS, fake-gcs-server and Azurite by
+conditional puts and HDFS by renames must pass all of them, rclone's server must fail every one. How often several
+writers are told by SeaweedFS that they had created an object in parts is a figure, and the reason why nothing is
+created in parts.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def main() -> None:
     """Probe each, and count."""
     proof = Proof("exclusive", 10, "one of many writers creates a file, the others are told that they did not")
     figures: dict[str, Any] = {}
-    for kind in ("seaweedfs", "hdfs", "rclone"):
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # it would ask by gRPC, and wait for minutes
+    for kind in ("seaweedfs", "fake_gcs", "azurite", "hdfs", "rclone"):
         start(kind, proof.directory / kind, os.getpid())
         address = wait_for(proof.directory / kind)
         if isinstance(address, str):
@@ -45,7 +47,8 @@ def main() -> None:
 def places(kind: str, address: dict[str, Any]) -> list[tuple[str, str, dict[str, Any] | None]]:
     """Name, URL and options of what is to be probed on a server."""
     if kind != "hdfs":
-        return [(kind, f"s3://{kinds.BUCKET}/probe", address)]
+        protocol = {"fake_gcs": "gs", "azurite": "abfs"}.get(kind, "s3")
+        return [(kind, f"{protocol}://{kinds.BUCKET}/probe", address)]
     return [("hdfs", f"{address['url']}/probe", None), ("webhdfs", f"{address['web']}/probe", {"user": "prover"})]
 
 

@@ -83,6 +83,22 @@ def careless_s3(tmp_path_factory: pytest.TempPathFactory) -> Remote:
 
 
 @pytest.fixture
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """A place in a container of Azure's."""
+    pytest.importorskip("adlfs", reason='adlfs is not installed; `pip install "shardwise[abfs]"` brings it')
+    return _place("azurite", "abfs", tmp_path_factory)
+
+
+@pytest.fixture
+def gcs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Remote:
+    """A place in a bucket of Google's."""
+    # Else gcsfs asks by gRPC and TLS which kind of bucket it is, twice for a minute, of a server that speaks HTTP.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    pytest.importorskip("gcsfs", reason='gcsfs is not installed; `pip install "shardwise[gcs]"` brings it')
+    return _place("fake_gcs", "gs", tmp_path_factory)
+
+
+@pytest.fixture
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Remote:
     """A directory of HDFS."""
     pytest.importorskip("hdfs_native")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,3 +33,14 @@ def test_the_same_data_are_the_same_job(kind: str, tmp_path: Path) -> None:
         assert run.resumed_tasks == run.tasks
     with pytest.raises(DifferentJob, match="memory changed"):
         go(make(4))
+
+
+def test_nothing_is_flushed_that_nobody_can_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(descriptor), real(descriptor))[1])
+    job = sw.from_array(np.arange(400_000.0).reshape(-1, 2), batch_rows=20_000).map(lambda x: x * 2).collect()
+    job.run(engine="inline", progress="none")
+    assert flushed == []
+    job.run(engine="inline", progress="none", run_dir=str(tmp_path / "run"))
+    assert flushed, "a run that is kept flushes"

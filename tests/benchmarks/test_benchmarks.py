@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks.case import NAMES, Clock, Figures, Memory, Overhead, Rate, Ratio, load, same
 from benchmarks.clusters import SlotsUp
+from benchmarks.coverage import COUNTS, covered, seconds
 from benchmarks.measure import run_once
+from benchmarks.pieces import PIECES
 from benchmarks.report import Finding, document, table
 from benchmarks.run import main
 
@@ -54,6 +58,19 @@ def test_slots_that_are_up_serve_one_job_after_another(tmp_path: Path) -> None:
             assert done.run.tasks == 6
             pids |= set(done.to_list())
     assert len(pids) <= 2 and os.getpid() not in pids
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_each_piece_says_what_it_costs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.pieces.BEST_OF", 1)
+    lines = list(PIECES[name](0.001))
+    assert lines and all(re.match(r"\d+\.\d+ (s|ns|microseconds) ", line) for line in lines), lines
+
+
+def test_intervals_of_an_exact_law_hold_it() -> None:
+    times = np.array([seconds(n, 0.1, 0.005) for n in COUNTS])
+    assert covered(times * (1 + 1e-3 * np.resize([1, -1], len(times))), 0.1, 0.005) == (True, True, True)
+    assert covered(times, 0.5, 0.005)[0] is False
 
 
 def process_of(_: int) -> int:

@@ -535,16 +535,21 @@ def test_a_forked_child_that_survives_does_not_hide_a_death(killer: Driver) -> N
     """It holds a copy of the worker's end of the socket."""
 
     def fork_and_die(attempt: Attempt) -> None:
+        there, left = os.pipe()
         child = os.fork()
         if child == 0:
             os.setsid()
+            os.close(left)
             time.sleep(600)
+        os.close(left)
+        os.read(there, 1)  # until it has left the group, which is killed when this process has ended
         attempt.count(rows_in=child)
         os._exit(1)
 
     killer.send(killer.put(fork_and_die))
     try:
         assert "exit status 1" in replaced(killer).reason
+        assert psutil.Process(killer.told()).status() != psutil.STATUS_ZOMBIE, "the child did not survive"
     finally:
         os.kill(killer.told(), signal.SIGKILL)
 

@@ -12,7 +12,7 @@ import pytest
 from shardwise.errors import StorageError
 from shardwise.storage import LocalStore, Store, digest, digest_file, move, open_store, remember
 
-KINDS = ["local", "memory", "s3", "hdfs"]
+KINDS = ["local", "memory", "s3", "gcs", "azure", "hdfs"]
 """Kinds of stores; those after the second are fixtures, a place on a real server each."""
 
 
@@ -47,9 +47,11 @@ def test_an_absent_file_is_none_false_or_an_error_with_its_name(store: Store) ->
     assert store.list("nothing") == {}
 
 
-def test_a_directory_is_not_a_file(store: Store) -> None:
+def test_a_directory_is_not_a_file_nor_a_file_a_directory(store: Store) -> None:
     store.put("a/b", b"1")
     assert not store.exists("a")
+    assert store.list("a/b") == {}
+    assert store.list("a") == {"a/b": 1}
 
 
 def test_a_file_that_is_written_can_be_read_after_closing(store: Store) -> None:

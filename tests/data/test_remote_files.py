@@ -38,7 +38,7 @@ def read(form: str, directory: str, options: dict[str, Any] | None) -> list[dict
     return [*native.run(**QUIET).to_pylist(), *mapped.run(**QUIET).to_pylist()]
 
 
-@pytest.mark.parametrize("remote", ["s3", "hdfs"], indirect=True)
+@pytest.mark.parametrize("remote", ["s3", "gcs", "azure", "hdfs"], indirect=True)
 def test_all_formats_are_written_and_read_as_locally(remote: Remote, trips: str, tmp_path: Path) -> None:
     dataset = sw.read_parquet(trips, batch_rows=400).select("zone", "distance", "fare")
     for form in FORMATS:
@@ -52,7 +52,7 @@ def test_all_formats_are_written_and_read_as_locally(remote: Remote, trips: str,
         assert read(form, there, remote.options) == read(form, here, None), form
 
 
-@pytest.mark.parametrize("remote", ["s3", "hdfs", "webhdfs"], indirect=True)
+@pytest.mark.parametrize("remote", ["s3", "gcs", "azure", "hdfs", "webhdfs"], indirect=True)
 def test_arrays_too(remote: Remote, tmp_path: Path) -> None:
     import numpy as np
 
@@ -75,18 +75,23 @@ def test_a_file_that_was_replaced_by_one_of_the_same_size_is_another(remote: Rem
     assert result.to_pylist() == [{"sum_x": 7}]
 
 
-def test_the_command_line_takes_options_from_the_environment(s3: Remote, trips: str, tmp_path: Path) -> None:
-    options = s3.options or {}
-    store = open_store(s3.at("trips"), options)
+IN_ENVIRONMENT = {
+    "s3": {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "endpoint_url"},
+    "gs": {"FSSPEC_GS_TOKEN": "token", "FSSPEC_GS_ENDPOINT_URL": "endpoint_url"},
+    "abfs": {"AZURE_STORAGE_CONNECTION_STRING": "connection_string"},
+}
+"""By protocol: variables, and which option each of them is."""
+
+
+@pytest.mark.parametrize("remote", ["s3", "gcs", "azure"], indirect=True)
+def test_the_command_line_takes_options_from_the_environment(remote: Remote, trips: str, tmp_path: Path) -> None:
+    options = remote.options or {}
+    store = open_store(remote.at("trips"), options)
     for file in Path(trips).iterdir():
         store.put(file.name, file.read_bytes())
-    environment = {
-        **os.environ,
-        "AWS_ACCESS_KEY_ID": options["key"],
-        "AWS_SECRET_ACCESS_KEY": options["secret"],
-        "AWS_ENDPOINT_URL": options["endpoint_url"],
-        "PYTHONPATH": str(Path(sw.__file__).parents[1]),
-    }
+    variables = IN_ENVIRONMENT[remote.url.partition(":")[0]]
+    given = {name: options[option] for name, option in variables.items()}
+    environment = {**os.environ, **given, "PYTHONPATH": str(Path(sw.__file__).parents[1])}
 
     def said(*arguments: str) -> Any:
         command = [sys.executable, "-m", "shardwise.cli.main", "aggregate", *arguments]
@@ -95,6 +100,9 @@ def test_the_command_line_takes_options_from_the_environment(s3: Remote, trips: 
         return json.loads(done.stdout)["rows"]
 
     asked = ("--agg", "m=mean(fare)", "--by", "zone", "--engine", "local:1", "--json")
-    assert said(s3.at("trips"), *asked, "--run-dir", s3.at("run")) == said(trips, *asked)
-    held = open_store(s3.at("run"), options)
-    assert not any(options["secret"].encode() in held.get(name) for name in held.list())
+    assert said(remote.at("trips"), *asked, "--run-dir", remote.at("run")) == said(trips, *asked)
+    held = open_store(remote.at("run"), options)
+    everything = b"".join(held.get(name) for name in held.list())
+    assert everything
+    secret = options.get("secret") or options.get("connection_string", "").partition("AccountKey=")[2].partition(";")[0]
+    assert not secret or secret.encode() not in everything

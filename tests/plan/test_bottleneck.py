@@ -8,7 +8,7 @@ import pytest
 
 from shardwise.plan.bottleneck import Measures, bottleneck
 
-PLAIN = Measures(reading=1.0, computing=9.0, workers=2, cores=2, memory=100, limit=1000)
+PLAIN = Measures(reading=1.0, computing=9.0, workers=2, memory=100, limit=1000)
 
 
 @pytest.mark.parametrize(

@@ -46,33 +46,33 @@ def test_the_same_seed_gives_the_same_course(seed: int, mortality: float) -> Non
 def test_neighbours_slow_each_other_down_only_where_they_meet() -> None:
     load = Load(independent(40), Weights((0, 40), (1.0,)))
     costs = Costs(0.0, 1.0, crowding=1.0)
-    together = forecast(load, costs, 0.0, Setting("local", 2)).seconds
-    apart = forecast(load, costs, 0.0, Setting("dask", 2, hosts=2)).seconds
-    alone = forecast(load, costs, 0.0, Setting("inline", 1)).seconds
+    together = forecast(load, costs, 0.0, Setting(2)).seconds
+    apart = forecast(load, costs, 0.0, Setting(2, hosts=2)).seconds
+    alone = forecast(load, costs, 0.0, Setting(1)).seconds
     assert together == pytest.approx(alone, rel=0.1)
     assert apart == pytest.approx(alone / 2, rel=0.1)
 
 
 def test_merging_counts_by_what_is_merged() -> None:
     load = Load(shards("partial", 33, tree=True), Weights((0, 33), (1.0,)))
-    found = forecast(load, Costs(0.0, 1.0), 0.5, Setting("local", 1))
+    found = forecast(load, Costs(0.0, 1.0), 0.5, Setting(1))
     assert found.stages["finish"] == pytest.approx(3 * 0.5, rel=0.3)
     assert found.seconds == pytest.approx(33 + 0.5 * (33 + 2), rel=0.1)  # the last state needs no merge of its own
 
 
 def test_what_is_done_costs_nothing() -> None:
     tasks = [Task(n, "map", n, n + 1, done=n < 30) for n in range(40)]
-    found = forecast(Load(tasks, Weights((0, 40), (1.0,))), Costs(0.0, 1.0), 0.0, Setting("local", 1))
+    found = forecast(Load(tasks, Weights((0, 40), (1.0,))), Costs(0.0, 1.0), 0.0, Setting(1))
     assert found.seconds == pytest.approx(10, rel=0.1)
     done = [Task(n, "map", n, n + 1, done=True) for n in range(4)]
-    assert forecast(Load(done, Weights((0, 4), (1.0,))), Costs(0.0, 1.0), 0.0, Setting("local", 1)).seconds == 0
+    assert forecast(Load(done, Weights((0, 4), (1.0,))), Costs(0.0, 1.0), 0.0, Setting(1)).seconds == 0
 
 
 def test_the_interval_widens_with_doubt_and_never_below_drift() -> None:
     load = Load(independent(50), Weights((0, 50), (1.0,)))
 
     def width(doubt: float) -> float:
-        found = forecast(load, Costs(0.0, 1.0, doubt=doubt), 0.0, Setting("local", 2))
+        found = forecast(load, Costs(0.0, 1.0, doubt=doubt), 0.0, Setting(2))
         return (found.high - found.low) / found.seconds
 
     assert 2 * DRIFT < width(0.0) < width(0.2) < width(0.5)

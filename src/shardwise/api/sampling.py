@@ -79,7 +79,6 @@ class Sampler:
             tuple(self.phases),
             start,
             self._merge(),
-            round(sum(t.out for p in self.phases for t in p.tried) / max(1, sum(len(p.tried) for p in self.phases))),
             before,
             peak_memory(),
             memory_of_children(),

@@ -116,9 +116,11 @@ def shape_of(data: Any) -> Shape | None:
     import pyarrow as pa
 
     if is_array(data):
+        from shardwise.data.schema import NDIM
+
         columns = 1 if data.ndim == 1 else data.shape[1]
         kind = pa.from_numpy_dtype(data.dtype)
-        return Shape("array", pa.schema([pa.field(f"c{i}", kind) for i in range(columns)], {b"ndim": str(data.ndim)}))
+        return Shape("array", pa.schema([pa.field(f"c{i}", kind) for i in range(columns)], {NDIM: str(data.ndim)}))
     return Shape("table", data.schema.remove_metadata()) if data.num_columns else None
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
 
 from shardwise.errors import InputError, ShardwiseError, StorageError, UsageError
-from shardwise.storage.file_systems import file_system
+from shardwise.storage.file_systems import file_system, url_of
 
 PathLike = str | os.PathLike[str]
 Options = dict[str, Any]
@@ -258,13 +257,11 @@ def _remote_look(system: Any, path: str) -> dict[str, Any] | None:
 
 
 def _gist(error: Exception) -> str:
-    return str(error).strip().rstrip(".") or type(error).__name__
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _remote_info(system: Any, asked: str, info: dict[str, Any]) -> FileInfo:
-    url = str(system.unstrip_protocol(info["name"]))
-    if asked.startswith("webhdfs://"):  # whose own URLs leave the host out
-        url = f"webhdfs://{urlsplit(asked).netloc}{info['name']}"
+    url = url_of(system, asked, str(info["name"]))
     etag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
     changed = next((info[k] for k in _CHANGED if k in info), None)
     milliseconds = next((int(info[k]) for k in _CHANGED_MS if k in info), None)

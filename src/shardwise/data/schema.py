@@ -10,7 +10,9 @@ import pyarrow as pa
 from shardwise.data.source import POSITION
 from shardwise.errors import InputError, UsageError
 
-_NDIM = b"shardwise.ndim"
+NDIM = b"shardwise.ndim"
+"""Says in the metadata of an array's schema how many dimensions it has: a column of one may be one of two."""
+
 _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 _BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())
 
@@ -132,12 +134,12 @@ def array_schema(dtype: np.dtype, columns: int | None) -> pa.Schema:
         raise UsageError("the array has no columns", "give an array whose second dimension is at least 1")
     kind = pa.from_numpy_dtype(dtype.newbyteorder("="))
     fields = [pa.field(f"c{i}", kind) for i in range(1 if columns is None else columns)]
-    return pa.schema(fields, metadata={_NDIM: b"1" if columns is None else b"2"})
+    return pa.schema(fields, metadata={NDIM: b"1" if columns is None else b"2"})
 
 
 def array_shape(schema: pa.Schema) -> tuple[int, ...]:
     """Give ``shape[1:]`` of the array that a schema describes: ``()`` for one dimension."""
-    return () if (schema.metadata or {}).get(_NDIM) == b"1" else (len(schema),)
+    return () if (schema.metadata or {}).get(NDIM) == b"1" else (len(schema),)
 
 
 def array_columns(schema: pa.Schema, columns: Sequence[str] | None) -> list[int] | None:

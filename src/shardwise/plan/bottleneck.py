@@ -52,8 +52,8 @@ class Measures:
         Bytes that travel.
     crowding : float
         Part by which a second busy worker slows the first one.
-    workers, cores : int
-        That are planned; that this host has.
+    workers : int
+        That are planned.
     model : int
         Bytes that a function holds before it has seen a row.
     memory, limit : int
@@ -74,7 +74,6 @@ class Measures:
     carried: int = 0
     crowding: float = 0.0
     workers: int = 1
-    cores: int = 1
     model: int = 0
     memory: int = 0
     limit: int = 1 << 62

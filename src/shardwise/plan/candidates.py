@@ -95,7 +95,6 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     here = name == "inline"
     start = 0.0 if here else sample.start + _warming(sample, costs) if _measured_on(sample, name) else START_SECONDS
     setting = Setting(
-        name,
         choice.workers,
         hosts=1 if name in ("inline", "local") else max(1, -(-choice.workers // ground.cores)),
         start=start,

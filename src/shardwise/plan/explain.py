@@ -68,7 +68,6 @@ def measures(way: Way, ground: Ground, interpreted: float) -> Measures:
         carried=0 if here else ground.carried,
         crowding=way.costs.crowding,
         workers=way.choice.workers,
-        cores=ground.cores,
         model=_model(ground),
         memory=way.memory,
         limit=ground.limit,

@@ -44,8 +44,6 @@ class Setting:
 
     Parameters
     ----------
-    engine : str
-        Name.
     workers, hosts : int
         Slots, and the hosts that they are spread over: only those of one host crowd each other.
     start : float
@@ -58,7 +56,6 @@ class Setting:
         Seconds of a commit by itself.
     """
 
-    engine: str
     workers: int
     hosts: int = 1
     start: float = 0.0
@@ -104,7 +101,7 @@ def forecast(load: Load, costs: Costs, merge: float, setting: Setting) -> Foreca
     Examples
     --------
     >>> tasks = [Task(n, "collect", n, n + 1) for n in range(10)]
-    >>> found = forecast(Load(tasks, Weights((0, 10), (1.0,))), Costs(0.0, 1.0), 0.0, Setting("local", 2))
+    >>> found = forecast(Load(tasks, Weights((0, 10), (1.0,))), Costs(0.0, 1.0), 0.0, Setting(2))
     >>> 4.9 < found.seconds < 5.3 and found.low < found.seconds < found.high
     True
     """

@@ -87,8 +87,6 @@ class Sample:
         Seconds until all workers were up and had been sent the program.
     merge : float
         Seconds of merging one more state, or of handing over one more output, at the end.
-    state : int
-        Bytes of a state or output of a task, on average.
     before, driver : int
         Bytes of memory that this process held before, and at most.
     beside : int
@@ -100,7 +98,6 @@ class Sample:
     phases: tuple[Phase, ...]
     start: float = 0.0
     merge: float = 0.0
-    state: int = 0
     before: int = 0
     driver: int = 0
     beside: int = 0

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from shardwise.errors import UsageError
 from shardwise.storage.access import options_for
+from shardwise.storage.file_systems import AZURE
 from shardwise.storage.local import LocalStore
 from shardwise.storage.store import Store
 
@@ -51,7 +52,7 @@ def _remote(protocol: str, url: str, options: dict[str, Any]) -> Store:
         from shardwise.storage.objects import ObjectStore
 
         return ObjectStore(url, options)
-    if protocol in ("abfs", "abfss", "az"):
+    if protocol in AZURE:
         from shardwise.storage.objects import AzureStore
 
         return AzureStore(url, options)

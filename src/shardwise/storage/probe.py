@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
-from shardwise.errors import ShardwiseError, StorageError
+from shardwise.errors import ShardwiseError, StorageError, UsageError
 from shardwise.storage.naming import PROBE, PROBES
 
 if TYPE_CHECKING:
@@ -120,10 +120,17 @@ def body(writer: int, size: int) -> bytes:
 
 
 def _start(store: FsspecStore) -> subprocess.Popen[bytes]:
+    try:
+        where = pickle.dumps((store.url, store.options))
+    except Exception as cause:
+        raise UsageError(
+            f"the storage_options of {store.url} cannot be sent to another process: {cause}",
+            "give names and keys in them instead of objects, or let the environment provide the credentials",
+        ) from cause
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-m", "shardwise.storage.probe_writer"]
     helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    pickle.dump((store.url, store.options), cast(IO[bytes], helper.stdin))
+    cast(IO[bytes], helper.stdin).write(where)
     return helper
 
 

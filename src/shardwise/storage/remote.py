@@ -157,6 +157,8 @@ class FsspecStore:
                 found = self._system.find(start, detail=True)
             except FileNotFoundError:
                 return {}
+        if not isinstance(found, dict):  # adlfs: the name alone, where it is a file
+            return {}
         skip = len(self._root) + 1
         return {path[skip:]: int(info["size"]) for path, info in found.items() if info["type"] == "file"}
 

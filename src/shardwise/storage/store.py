@@ -136,7 +136,10 @@ _FIXES = {
 def storage_error(action: str, where: str, cause: Exception) -> StorageError:
     """Say in words what the system refused; ``action`` completes "cannot ..."."""
     number = cause.errno if isinstance(cause, OSError) else None
-    reason = (cause.strerror if isinstance(cause, OSError) else None) or f"{type(cause).__name__}: {cause}"
+    if number is None and isinstance(cause, FileNotFoundError):
+        number = errno.ENOENT
+    said = str(cause).partition("\n")[0].rstrip()  # Azure's has ten lines more, with the same in XML
+    reason = (cause.strerror if isinstance(cause, OSError) else None) or f"{type(cause).__name__}: {said}"
     fix = _FIXES.get(number or 0, "mend that, then run the same command again")
     if number in _FULL:
         return DiskFull(f"cannot {action} {where}: {reason}{_room(where)}", fix)

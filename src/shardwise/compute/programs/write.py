@@ -10,6 +10,7 @@ from shardwise.compute.convert import to_table
 from shardwise.compute.pipeline import Pipeline
 from shardwise.compute.program import Attempt
 from shardwise.data.source import Batch
+from shardwise.errors import UsageError
 
 if TYPE_CHECKING:
     from shardwise.data.sinks import Sink
@@ -26,6 +27,18 @@ class WriteProgram:
     pipeline: Pipeline
     sink: Sink
     part_batches: int
+
+    def __post_init__(self) -> None:
+        """Refuse what the format cannot hold, in the driver and before any work, as soon as the columns are known."""
+        shape = self.pipeline.shape
+        if shape.schema is None:
+            return
+        if self.sink.kind == "array" and shape.kind != "array":
+            raise UsageError(
+                f"{self.sink.suffix} files hold arrays, but this job ends with a {shape.kind}",
+                "end with a map(...) that returns a NumPy array, or write Parquet",
+            )
+        self.sink.check(shape.schema)
 
     def execute(self, attempt: Attempt) -> None:
         """Write the parts of the shard, which is made of whole parts."""
