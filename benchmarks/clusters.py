@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.cores import usable
-from shardwise.engines.protocol import Engine, EngineEvent, SlotDown, SlotUp, Want
+from shardwise.engines.lending import LendingEngine
+from shardwise.engines.protocol import EngineEvent, SlotDown, SlotUp, Want
 
 
 @contextlib.contextmanager
@@ -67,7 +68,7 @@ def shardwise_on(name: str) -> Iterator[SlotsUp]:
         yield engine
 
 
-def _engine(name: str, cluster: contextlib.ExitStack) -> Engine:
+def _engine(name: str, cluster: contextlib.ExitStack) -> LendingEngine:
     if name == "dask":
         from shardwise.engines.dask import DaskEngine
 
@@ -93,8 +94,9 @@ class SlotsUp:
         All of them are waited for.
     """
 
-    def __init__(self, engine: Engine, slots: int) -> None:
+    def __init__(self, engine: LendingEngine, slots: int) -> None:
         self.name, self.reach = engine.name, engine.reach
+        self.reads_ahead = True
         self._engine = engine
         self._slots = slots
         self._up: dict[int, SlotUp] = {}
@@ -121,6 +123,10 @@ class SlotsUp:
     def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
         """As the engine does."""
         self._engine.send(slot, task, memory)
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """As the engine does."""
+        self._engine.recall(slot, attempt)
 
     def kill(self, slot: int) -> None:
         """As the engine does."""

@@ -35,7 +35,7 @@ from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
 from shardwise.engines import children
 from shardwise.engines.pool import PoolEngine
-from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import Engine, EngineEvent, Finished, Progress, Returned, SlotDown, SlotUp, Want
 from shardwise.engines.registry import make_engine
 from shardwise.errors import InputError, StorageError
 from shardwise.storage import digest
@@ -65,6 +65,7 @@ class Driver:
         self.down: list[SlotDown] = []
         self.progress: list[Progress] = []
         self.finished: list[Finished] = []
+        self.returned: list[Returned] = []
         self.attempts = 0
 
     def open(self, slots: int) -> Driver:
@@ -87,6 +88,8 @@ class Driver:
                     self.progress.append(event)
                 case Finished():
                     self.finished.append(event)
+                case Returned():
+                    self.returned.append(event)
         return events
 
     def until(self, happened: Callable[[], Any]) -> None:
@@ -602,6 +605,76 @@ def test_two_hundred_tasks_survive_random_kills(killer: Driver) -> None:
         assert driver.down
     finally:
         engine.close()
+
+
+# --- a task ahead ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(killer: Driver) -> Driver:
+    """A driver of an engine that takes a task for a slot that is busy."""
+    if not getattr(killer.engine, "reads_ahead", False):
+        pytest.skip("it takes none")
+    return killer
+
+
+def waits_for(file: Path, note: Path) -> Callable[[Attempt], None]:
+    def execute(attempt: Attempt) -> None:
+        with note.open("a") as notes:
+            notes.write(f"{attempt.spec.task} ")
+        attempt.count(rows_in=1)
+        while not file.exists():
+            time.sleep(0.005)
+
+    return execute
+
+
+def test_a_task_that_is_sent_ahead_begins_when_the_one_before_has_ended(reader: Driver, tmp_path: Path) -> None:
+    """Each of ten is sent while the one before is under way; and then one to a slot that has nothing to do."""
+    reader.send(reader.put(waits_for(tmp_path / "go", tmp_path / "notes")))
+    reader.told()
+    ref = reader.put(waits_for(tmp_path, tmp_path / "notes"))  # another program, which waits for nothing
+    reader.send(ref, task=1)
+    assert (tmp_path / "notes").read_text() == "0 "
+    (tmp_path / "go").touch()
+    for task in range(2, 10):
+        reader.until(lambda: reader.finished)
+        assert records.from_json(Outcome, reader.finished.pop(0).outcome).task == task - 2
+        reader.send(ref, task=task)
+    reader.until(lambda: len(reader.finished) == 2)
+    reader.send(ref, task=10)
+    reader.until(lambda: len(reader.finished) == 3)
+    assert (tmp_path / "notes").read_text().split() == [str(task) for task in range(11)]
+
+
+def test_a_task_that_has_not_begun_can_be_had_back(reader: Driver, tmp_path: Path) -> None:
+    slot = reader.send(reader.put(waits_for(tmp_path / "go", tmp_path / "notes")))
+    reader.told()
+    reader.send(reader.put(waits_for(tmp_path, tmp_path / "notes")), task=1)
+    reader.engine.recall(slot, 1)  # type: ignore[attr-defined]  # it is under way
+    reader.engine.recall(slot, 2)  # type: ignore[attr-defined]
+    reader.until(lambda: reader.returned)
+    assert reader.returned == [Returned(slot, 2)]
+    (tmp_path / "go").touch()
+    assert reader.outcome().attempt == 1
+    reader.engine.recall(slot, 1)  # type: ignore[attr-defined]  # it has ended
+    assert reader.run(waits_for(tmp_path, tmp_path / "notes"), task=2).attempt == 3
+    assert (tmp_path / "notes").read_text() == "0 2 "
+    assert len(reader.returned) == 1
+
+
+@pytest.mark.parametrize("how", ["killed", "crash"])
+def test_what_was_ahead_is_gone_with_its_slot(reader: Driver, tmp_path: Path, how: str) -> None:
+    slot = reader.send(reader.put(waits_for(tmp_path / "go", tmp_path / "notes")))
+    reader.told()
+    reader.send(reader.put(waits_for(tmp_path, tmp_path / "notes")), task=1)
+    if how == "killed":
+        reader.engine.kill(slot)
+    else:
+        os.kill(reader.up[slot].pid, signal.SIGKILL)
+    assert replaced(reader).kind == how
+    assert not reader.finished and not reader.returned
+    assert (tmp_path / "notes").read_text() == "0 "
 
 
 # --- waiting -------------------------------------------------------------------------------------------------------

@@ -24,10 +24,16 @@ class Bench:
     """A scheduler that is validated after every event, and a clock."""
 
     def __init__(
-        self, *tasks: Task, slots: int = 1, hosts: str = "a", budgets: Budgets | None = None, first: int = 0
+        self,
+        *tasks: Task,
+        slots: int = 1,
+        hosts: str = "a",
+        budgets: Budgets | None = None,
+        first: int = 0,
+        ahead: bool = False,
     ) -> None:
         self.now = 0.0
-        self.scheduler = Scheduler(tasks, budgets or Budgets(), first)
+        self.scheduler = Scheduler(tasks, budgets or Budgets(), first, ahead)
         self.begun = self.handle(*(SlotAdded(0.0, slot, hosts[slot % len(hosts)]) for slot in range(slots)))
 
     def handle(self, *events: Event) -> list[Command]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,14 @@ from shardwise import records
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Failure, Outcome, Output, TaskSpec
 from shardwise.engines.protocol import EngineEvent, Finished, SlotDown, SlotUp, Want
+from shardwise.engines.simulated import Faults, SimulatedEngine
 from shardwise.errors import FunctionError, Interrupted, RunIsTaken, StorageError, WorkerError
 from shardwise.run.commits import Commit
 from shardwise.run.directory import RunDirectory
 from shardwise.run.driver import Driver
 from shardwise.run.graph import Graph
 from shardwise.run.messages import Budgets, Task
+from shardwise.run.spans import spans_in
 from shardwise.storage import digest
 
 IDLE = 10_000
@@ -268,3 +272,48 @@ def test_what_tasks_said_is_kept(place: Place) -> None:
     place.driver(Scripted(success)).run(graph_of(2))
     logs = sorted(Path(place.ledger.url, "logs").rglob("*.log"))
     assert [path.read_text() for path in logs] == ["said\n", "said\n"]
+
+
+def test_what_is_sent_ahead_is_timed_from_when_it_begins(place: Place) -> None:
+    """On a slot one attempt begins as the one before ends, in the journal, too; what is had back leaves no trace."""
+    engine = Simulated(slots=3, costs=lambda spec: 50.0 if spec.first == 2 else 1.0, outputs=shown, ahead=True)
+    engine.open(Want(3))
+    driver = Driver(engine, place.ledger, Budgets(speculate=False), place.watcher, clock=engine.clock)
+    graph = graph_of(30)
+    driver.run(graph)
+    assert place.committed() == [(n, n + 1) for n in range(30)]
+    assert engine.clock() < 60, "task 2 kept what was behind it"
+    place.ledger.write_notes()
+    spans = spans_in(RunDirectory.read(place.ledger.url).events())
+    assert {span["how"] for span in spans} == {"committed"} and len(spans) == 30
+    for slot in range(3):
+        times = sorted((span["began"], span["ended"]) for span in spans if span["slot"] == slot)
+        assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(times)), times
+        assert all(round(ended - began, 3) in (1.0, 50.0) for began, ended in times), times
+
+
+def test_deaths_cost_what_was_ahead_nothing(place: Place) -> None:
+    engine = Simulated(slots=2, seed=5, faults=Faults(crash=0.2, exception=0.2), outputs=shown, ahead=True)
+    engine.open(Want(2))
+    budgets = Budgets(crash=100, exception=100, speculate=False)
+    driver = Driver(engine, place.ledger, budgets, place.watcher, clock=engine.clock)
+    driver.run(graph_of(60))
+    assert place.committed() == [(n, n + 1) for n in range(60)]
+    place.ledger.write_notes()
+    spans = spans_in(RunDirectory.read(place.ledger.url).events())
+    hows = Counter(span["how"] for span in spans)
+    assert hows["committed"] == 60 and hows["lost"] > 5 and hows["failed"] > 5 and len(hows) == 3, hows
+    assert {round(span["ended"] - span["began"], 3) for span in spans if span["how"] == "lost"} == {0.5}
+    assert len(place.watcher.retries) == hows["lost"] + hows["failed"], "what never began was tried again as a failure"
+
+
+class Simulated(SimulatedEngine):
+    """Its clock never stands still."""
+
+    def wait(self, timeout: float | None) -> list[EngineEvent]:
+        return super().wait((timeout or 0.0) + 1e-6)
+
+
+def shown(spec: TaskSpec) -> tuple[Output, ...]:
+    data = f"{spec.stage} {spec.first}".encode()
+    return (Output("o", 1, len(data), digest(data), data),)

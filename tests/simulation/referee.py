@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shardwise.run import messages as m
-from shardwise.run.policies import backup_after, middle, rest
+from shardwise.run.policies import backup_after, middle, plenty, rest
 
 
 class FoulError(AssertionError):
@@ -59,6 +59,11 @@ class Referee:
     verdict: tuple[int | None, str] | None = None
     near: dict[int, tuple[str, ...]] = field(default_factory=dict)  # hosts that hold what a task reads
     passing: int = 0  # starts of a task that was not the first
+    reads_ahead: bool = False
+    ahead: dict[int, Live] = field(default_factory=dict)  # attempts that begin when those on their slots have ended
+    early: dict[int, m.Event] = field(default_factory=dict)  # ends of such, before it was told that they began
+    recalled: set[int] = field(default_factory=set)
+    seen_happen: Counter[str] = field(default_factory=Counter)
     stopped: bool = False
     due: Counter[tuple[object, ...]] = field(default_factory=Counter)  # commands that must come now, once each
 
@@ -76,6 +81,11 @@ class Referee:
                     self.most_on[host] = max(self.most_on.get(host, 0), list(self.up.values()).count(host))
             case m.SlotLost(_, slot, kind, _):
                 self._slot_lost(slot, kind)
+            case m.Succeeded() | m.Failed() if event.attempt in self.ahead:
+                self.early.setdefault(event.attempt, event)
+                self.seen_happen["ended early"] += 1
+            case m.Returned(_, _, attempt):
+                self._returned(attempt)
             case m.Succeeded(_, _, attempt, shares):
                 if attempt in self.live:
                     self._succeeded(attempt, shares)
@@ -89,6 +99,7 @@ class Referee:
                         self._doom(live.slot)
                     else:
                         self._free(live.slot)
+                        self._go_on(live.slot)
                     self._failure(live.task, attempt, failure.kind, self.up[live.slot], shares)
             case m.Committed(_, attempt):
                 self.done[self.committing.pop(attempt)] = attempt
@@ -114,11 +125,46 @@ class Referee:
         for other in [number for number, rival in self.live.items() if rival.task == task.id]:
             self._doom(self.live.pop(other).slot)
             self.due["discard", other] += 1
+        self._go_on(live.slot)
+
+    def _go_on(self, slot: int) -> None:
+        """An attempt has ended by itself: what was sent ahead to its slot is under way from now on, on one share."""
+        for attempt in self._behind(slot):
+            live = self.live[attempt] = replace(self.ahead.pop(attempt), since=self.now)
+            self.held[live.slot] = self.held_by[attempt] = 1
+            self.recalled.discard(attempt)
+            self.seen_happen["began ahead"] += 1
+            if attempt in self.early:
+                self.note(replace(self.early.pop(attempt), now=self.now))
+
+    def _returned(self, attempt: int) -> None:
+        """It never began, so it costs nothing, and its task may start elsewhere."""
+        if self.ahead.pop(attempt, None):
+            self.recalled.discard(attempt)
+            self.seen_happen["returned"] += 1
+        elif attempt in self.live:
+            slot = self.live.pop(attempt).slot
+            self._free(slot)
+            self._go_on(slot)
+            self.seen_happen["returned late"] += 1
+
+    def _behind(self, slot: int) -> list[int]:
+        return [attempt for attempt, live in self.ahead.items() if live.slot == slot]
+
+    def _lose_ahead(self, slot: int) -> None:
+        """What was sent ahead there costs nothing, either; but nobody knows whether it has begun."""
+        for attempt in self._behind(slot):
+            del self.ahead[attempt]
+            self.early.pop(attempt, None)
+            self.recalled.discard(attempt)
+            self.due["discard", attempt] += 1
+            self.seen_happen["lost ahead"] += 1
 
     def _doom(self, slot: int) -> None:
         """It must be killed, and holds its memory until it is lost."""
         if slot not in self.condemned:
             self.due["kill", slot] += 1
+            self._lose_ahead(slot)
 
     def _free(self, slot: int) -> None:
         if slot not in self.condemned:
@@ -128,6 +174,7 @@ class Referee:
         if slot in self.lost:
             return
         self.lost.add(slot)
+        self._lose_ahead(slot)
         host, shares = self.up.pop(slot, ""), self.held.pop(slot, 0)
         on_it = [attempt for attempt, live in self.live.items() if live.slot == slot]
         if on_it:
@@ -204,7 +251,7 @@ class Referee:
         if seconds is not None and self.verdict is None:
             for live in self.live.values():
                 if live.since + seconds <= self.now and live.slot not in self.condemned:
-                    self.due["kill", live.slot] += 1
+                    self._doom(live.slot)
         for command in commands:
             self._check(command)
         rule(self.due.total() == 0, f"commands are missing: {list(self.due)}")
@@ -215,6 +262,7 @@ class Referee:
             first = min(self._ready())
             self._learn(first)
             rule(not self._places(first), f"{self._idle()} idle, {self._ready()} ready")
+        self._check_ahead()
         for task, since in self._stragglers():
             late = since + (self._limit(task) or 0.0) <= self.now
             rule(not (late and self._open() and self._places(task)), f"task {task} should have a second attempt")
@@ -226,6 +274,18 @@ class Referee:
         match command:
             case m.Start():
                 self._check_start(command)
+            case m.SendAhead():
+                self._check_send_ahead(command)
+            case m.Recall(slot, attempt):
+                rule(attempt in self._behind(slot) and attempt not in self.recalled, f"{command} has no reason")
+                nobody_else = self._idle() and not self._ready()
+                rule(self.verdict is None and (self.draining or nobody_else), f"{command}, but others wait")
+                self.recalled.add(attempt)
+                if not self.draining:
+                    rule(
+                        len(self.recalled) <= len(self._idle()),
+                        f"{command}, but only {self._idle()} have nothing to do",
+                    )
             case m.Split(task, halves, _):
                 if task not in self.expected:
                     self._check_lessons(task)
@@ -311,9 +371,52 @@ class Referee:
         self.held[slot] = self.held_by[attempt] = start.shares
         self.resting.pop(task, None)
 
+    def _check_send_ahead(self, sent: m.SendAhead) -> None:
+        """Of the tasks that wait, the first, or the first that is near; never one that asks for more than a slot."""
+        task, attempt, slot = sent.task, sent.attempt, sent.slot
+        ready, host = self._ready(), self.up[slot]
+        rule(self.reads_ahead and self._open(), f"{sent}, but nothing may be sent ahead")
+        rule(slot in {live.slot for live in self.live.values()} - self.condemned, f"{sent}, but it is not busy")
+        rule(not self._behind(slot), f"{sent}, but {self._behind(slot)} was sent ahead already")
+        rule(task in ready, f"{sent}, but it is not ready")
+        rule(plenty(len(ready), len(self.up)), f"{sent}, but only {ready} wait")
+        rule(attempt >= self.first_attempt and attempt not in self.started, f"attempt {attempt} is not new")
+        rule(self._claim(task) == 1 and not self._is_too_large(task), f"{sent}, which needs more memory")
+        rule(self._claim(min(ready)) == 1, f"{sent}, but {min(ready)} waits for memory")
+        near = {other for other in ready if host in self.near.get(other, ())}
+        rule(
+            task == min(near if any(self.near.get(other) for other in ready) else ready, default=-1), f"{sent}: passes"
+        )
+        self.started.add(attempt)
+        self.ahead[attempt] = Live(task, slot, self.now)
+        self.held_by[attempt] = 1
+
+    def _check_ahead(self) -> None:
+        """No slot is idle while a task that could run there waits behind another; while many wait, no slot will be."""
+        if self.verdict is not None:
+            return
+        if self.draining:
+            rule(self.recalled == self.ahead.keys(), f"{self.ahead} are not had back")
+        elif self._idle() and not self._ready():
+            wanted = min(len(self._idle()), len(self.ahead))
+            rule(len(self.recalled) >= wanted, f"{self._idle()} are idle, but only {self.recalled} are had back")
+        if self.reads_ahead and self._open() and plenty(len(self._ready()), len(self.up)):
+            head = min(self._ready())
+            plain = self._claim(head) == 1 and not any(task.id == head for task in self._unlucky())
+            alone = [
+                at.slot for at in self.live.values() if at.slot not in self.condemned and not self._behind(at.slot)
+            ]
+            rule(not plain or self.near or not alone, f"{alone} are sent nothing ahead, and {self._ready()} wait")
+
+    def _unlucky(self) -> list[m.Task]:
+        """Tasks that failed, or whose stage ran out of memory."""
+        short = {task.stage for fitted, task, _ in self.seen if not fitted}
+        failed = {task for task, _ in self.failures}
+        return [task for task in self.tasks.values() if task.stage in short or task.id in failed]
+
     def _check_end(self, last: m.Command | None) -> None:
         all_done = self.tasks.keys() == self.done.keys() | self.halves.keys()
-        if self.live or self.committing or not (self.verdict or self.draining or all_done):
+        if self.live or self.ahead or self.committing or not (self.verdict or self.draining or all_done):
             rule(not isinstance(last, m.Stop), f"{last} came too early")
             self._check_wake(last)
             return
@@ -349,7 +452,7 @@ class Referee:
         return self.up.keys() - self.condemned - {live.slot for live in self.live.values()}
 
     def _ready(self) -> set[int]:
-        under_way = {live.task for live in self.live.values()} | set(self.committing.values())
+        under_way = {live.task for live in (*self.live.values(), *self.ahead.values())} | set(self.committing.values())
         return {
             task.id
             for task in self.tasks.values()
@@ -403,7 +506,7 @@ class Referee:
 
     def _stragglers(self) -> list[tuple[int, float]]:
         """Tasks that may get a second attempt now or later, and since when they run."""
-        if not self.budgets.speculate or self._ready() or not self._idle():
+        if not self.budgets.speculate or self._ready() or len(self._idle()) <= len(self.ahead):
             return []
         lives = [live for live in self.live.values() if live.slot not in self.condemned]
         tasks = Counter(live.task for live in self.live.values())

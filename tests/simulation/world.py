@@ -41,6 +41,7 @@ class Scenario:
     tells: bool = True  # attempts that succeed tell how much memory they took
     stragglers: float = 0.0  # share of attempts that take twenty times as long
     located: float = 0.0  # how often it is told where what tasks read lies
+    ahead: bool = False  # slots that are busy take one task more
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -93,7 +94,18 @@ def draw_scenario(seed: int) -> Scenario:
         tells=chance.random() < 0.7,
         stragglers=chance.choice((0.0, 0.1, 0.3)),
         located=chance.choice((0.0, 0.3, 0.8)),
+        ahead=chance.random() < 0.5,
     )
+
+
+def draw_plenty(seed: int) -> Scenario:
+    """The same, with many tasks that wait for nothing, on engines that take one ahead."""
+    chance = Random(f"plenty {seed}")
+    unit, longest = chance.choice((0, 1)), chance.choice((1, 4))
+    tasks = (m.Task(i, "stage-0", 60 * i, 60 * i + chance.randint(1, longest), unit=unit) for i in range(24))
+    drawn = draw_scenario(seed)
+    faults = replace(drawn.faults, latency=chance.choice((0.0, 3.0, 10.0)))
+    return replace(drawn, tasks=tuple(tasks), slots=chance.randint(1, 6), ahead=True, faults=faults)
 
 
 @dataclass
@@ -200,10 +212,17 @@ class Life:
         tasks, self.reads = plan(scenario.tasks, world.journal)
         self.graph = Graph(tasks=list(tasks))
         done = {task.id: world.journal.committed[task.first, task.last] for task in tasks if task.done}
-        self.scheduler = Scheduler(tasks, scenario.budgets, world.next_attempt)
-        self.referee = Referee({task.id: task for task in tasks}, scenario.budgets, done, world.next_attempt)
+        self.scheduler = Scheduler(tasks, scenario.budgets, world.next_attempt, ahead=scenario.ahead)
+        self.referee = Referee(
+            {task.id: task for task in tasks}, scenario.budgets, done, world.next_attempt, reads_ahead=scenario.ahead
+        )
         self.engine = SimulatedEngine(
-            scenario.slots, world.chance.getrandbits(32), self._seconds, scenario.faults, needs=self._needs
+            scenario.slots,
+            world.chance.getrandbits(32),
+            self._seconds,
+            scenario.faults,
+            needs=self._needs,
+            ahead=scenario.ahead,
         )
         self.engine.open(protocol.Want(scenario.slots))
         self.wake: float | None = None
@@ -253,6 +272,8 @@ class Life:
                 self.world.trace.append(f"{list(batch)}\n    -> {commands}")
             self.scheduler.validate()
             self.referee.check(commands)
+            self.world.commands.update(self.referee.seen_happen)
+            self.referee.seen_happen.clear()
             self.world.commands["passing Start"] += self.referee.passing
             self.referee.passing = 0
             self._obey(commands)
@@ -263,12 +284,11 @@ class Life:
             self.world.count(command)
             match command:
                 case m.Start(task, attempt, slot, shares):
-                    self._check_inputs(task)
-                    node = self.graph.tasks[task]
-                    memory = SHARE * shares if self.scenario.heavy else None
-                    spec = TaskSpec("run", node.stage, task, attempt, "", node.first, node.last, "", memory=memory)
-                    self.engine.send(slot, to_json(spec).encode(), memory)
-                    self.world.next_attempt = max(self.world.next_attempt, attempt + 1)
+                    self._send(task, attempt, slot, shares)
+                case m.SendAhead(task, attempt, slot):
+                    self._send(task, attempt, slot, 1)
+                case m.Recall(slot, attempt):
+                    self.engine.recall(slot, attempt)
                 case m.Split(task, halves, _):
                     self.graph.split(task, halves)
                 case m.Commit(task, attempt):
@@ -277,6 +297,14 @@ class Life:
                     self.engine.kill(slot)
                 case m.Wake(at):
                     self.wake = at
+
+    def _send(self, task: int, attempt: int, slot: int, shares: int) -> None:
+        self._check_inputs(task)
+        node = self.graph.tasks[task]
+        memory = SHARE * shares if self.scenario.heavy else None
+        spec = TaskSpec("run", node.stage, task, attempt, "", node.first, node.last, "", memory=memory)
+        self.engine.send(slot, to_json(spec).encode(), memory)
+        self.world.next_attempt = max(self.world.next_attempt, attempt + 1)
 
     def _check_inputs(self, task: int) -> None:
         """What a task reads is committed, whole, and in the order that its graph gives, however it was cut."""
@@ -290,7 +318,7 @@ class Life:
         """Leave what is in the journal, and a few messages that nobody will have asked for."""
         self.world.journal.lose_driver()
         late = [translate(0.0, event) for event in self.engine.wait(2.0)]
-        self.world.ghosts = [event for event in late if isinstance(event, m.Succeeded | m.Failed)]
+        self.world.ghosts = [event for event in late if isinstance(event, m.Succeeded | m.Failed | m.Returned)]
         self.engine.close()
 
     def knock_after_stop(self) -> None:
@@ -347,6 +375,8 @@ def translate(now: float, event: protocol.EngineEvent, tells: bool = True) -> m.
             return m.SlotAdded(now, slot, host)
         case protocol.SlotDown(slot, kind, reason, used):
             return m.SlotLost(now, slot, kind, reason, used)
+        case protocol.Returned(slot, attempt):
+            return m.Returned(now, slot, attempt)
         case protocol.Finished(slot, raw):
             outcome = json.loads(raw)
             if outcome["failure"] is None:

@@ -13,14 +13,17 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shardwise import records
+from shardwise.compute.task import TaskSpec
 from shardwise.engines import mail
 from shardwise.engines.handshake import about_this_host, answer_proof
 from shardwise.engines.local import LocalEngine
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Returned, SlotDown, SlotUp, Want
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
 
@@ -69,7 +72,10 @@ class Agent:
         self._closing = False
         self._ended = threading.Event()
         self._programs: dict[str, _Kept | None] = {}  # None: asked for
-        self._held: tuple[int, bytes, int | None, set[str]] | None = None  # a task that waits for its programs
+        self._tasks: deque[tuple[bytes, int | None]] = deque()  # that wait for programs, or for the one under way
+        self._slot: int | None = None  # the worker's number, while it is there
+        self._busy = False
+        self._obeyed = 0  # orders so far
         self._progress: Progress | None = None  # the last one, not told yet
         self._told_at = 0.0
 
@@ -143,7 +149,17 @@ class Agent:
         if self._progress is not None and isinstance(event, SlotDown):
             self.outbox.put(written(self._progress))
         self._progress = None
-        self.outbox.put(written(event))
+        match event:
+            case SlotUp(slot):
+                self._slot = slot
+            case SlotDown():
+                self._slot, self._busy = None, False
+                self._tasks.clear()
+            case Finished():
+                self._busy = False
+                self._start()  # the driver need not be asked
+        idle = not self._busy and not self._tasks
+        self.outbox.put(written(event, self._obeyed if idle else 0))
 
     def _tell_progress(self) -> None:
         """Say how far a task is, once a beat: each message costs an exchange with the driver."""
@@ -165,27 +181,36 @@ class Agent:
         with self._lock:
             orders, self._orders = self._orders, []
         for order in orders:
+            self._obeyed += 1
             kind, fields, payload = mail.read(order)
             if kind == "task":
-                self._held = fields["slot"], payload, fields["memory"], set(fields["programs"])
+                if fields["slot"] == self._slot:
+                    self._tasks.append((payload, fields["memory"]))
                 self._ask_for({ref for ref in fields["programs"] if ref not in self._programs})
             elif kind == "kill":
                 engine.kill(fields["slot"])
+            elif kind == "recall":
+                self._give_back(**fields)
             elif kind == "program":
                 self._keep(engine, payload, **fields)
             elif kind == "look":
                 self._look(engine, **fields)
             elif kind == "close":
                 self.close()
-        self._start(engine)
+        self._start()
 
-    def _start(self, engine: LocalEngine) -> None:
-        """Start the task that waits, if its programs are all here."""
-        if self._held is not None:
-            slot, task, memory, programs = self._held
-            if all(self._programs.get(ref) for ref in programs):
-                self._held = None
-                engine.send(slot, task, memory)
+    def _start(self) -> None:
+        """Start the first task that waits, if none is under way and the programs named so far are all here."""
+        if self._tasks and not self._busy and self._slot is not None and all(self._programs.values()):
+            self._busy = True
+            self._engine.send(self._slot, *self._tasks.popleft())
+
+    def _give_back(self, slot: int, attempt: int) -> None:
+        """Drop a task that has not begun."""
+        kept = [(task, memory) for task, memory in self._tasks if records.from_json(TaskSpec, task).attempt != attempt]
+        if slot == self._slot and len(kept) < len(self._tasks):
+            self._tasks = deque(kept)
+            self.outbox.put(written(Returned(slot, attempt)))
 
     def _ask_for(self, refs: set[str], found: bool = True) -> None:
         for ref in sorted(refs):
@@ -240,8 +265,8 @@ class _Kept:
         os.close(self._descriptor)
 
 
-def written(event: EngineEvent) -> bytes:
-    """An engine event as a message."""
+def written(event: EngineEvent, idle_after: int = 0) -> bytes:
+    """An engine event as a message. ``idle_after``: so many orders there is nothing to do."""
     match event:
         case SlotUp(slot, host, pid, memory, gpus):
             return mail.write("up", slot=slot, host=host, pid=pid, memory=memory, gpus=gpus)
@@ -250,7 +275,9 @@ def written(event: EngineEvent) -> bytes:
         case Progress(slot, attempt, rows, size, memory):
             return mail.write("progress", slot=slot, attempt=attempt, rows=rows, size=size, memory=memory)
         case Finished(slot, outcome):
-            return mail.write("finished", outcome, slot=slot)
+            return mail.write("finished", outcome, slot=slot, idle_after=idle_after)
+        case Returned(slot, attempt):
+            return mail.write("returned", slot=slot, attempt=attempt)
 
 
 def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> EngineEvent:
@@ -263,9 +290,19 @@ def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> 
             return SlotDown(**fields, call=payload)
         case "progress":
             return Progress(**fields)
+        case "returned":
+            return Returned(**fields)
     return Finished(slot, payload)
 
 
-def rests(news: list[bytes]) -> bool:
-    """Whether an agent with these news has nothing under way."""
-    return any(message.startswith(b'["finished"') for message in news)
+def rests(news: list[bytes], posted: int) -> bool:
+    """Whether an agent with these news, after so many pieces of mail, has nothing to do.
+
+    Examples
+    --------
+    >>> busy, idle = written(Finished(0, b"{}")), written(Finished(0, b"{}"), idle_after=3)
+    >>> rests([busy, idle], posted=3), rests([idle], posted=4), rests([idle, busy], posted=3), rests([], posted=3)
+    (True, False, False, False)
+    """
+    ends = [message for message in news if message.startswith(b'["finished"')]
+    return bool(ends) and mail.read(ends[-1])[1]["idle_after"] == posted

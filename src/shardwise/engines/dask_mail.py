@@ -79,6 +79,7 @@ class Talk:
         self._rpc = rpc
         self._silence = silence
         self._seen = 0
+        self._posted = 0  # pieces of mail
         self._rests = False
         self._next: tuple[int, list[bytes]] | None = None  # what wakes it from its rest
         self._woken = asyncio.Event()
@@ -97,12 +98,13 @@ class Talk:
             raise EngineError("its task ended")
         self._seen = answer["last"]
         news: list[bytes] = answer["messages"]
-        self._rests = rests(news)
+        self._rests = rests(news, self._posted)
         self._woken.clear()
         return news
 
     async def post(self, number: int, messages: list[bytes]) -> None:
         """Mail for it: what wakes it from its rest also asks for news."""
+        self._posted = max(self._posted, number)
         if self._rests:
             self._rests, self._next = False, (number, messages)
             self._woken.set()

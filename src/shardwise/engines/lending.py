@@ -43,6 +43,7 @@ class LendingEngine(ABC):
     library = ""  # that must be installed,
     oldest = ""  # in this version or a later one
     reach: Reach = "network"
+    reads_ahead = True
     waits = Waits()
 
     def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -132,8 +133,12 @@ class LendingEngine(ABC):
         return self._lent.put(blob)
 
     def send(self, slot: int, task: bytes, memory: int | None = None) -> None:
-        """Hand a task to the agent of a slot."""
+        """Hand a task to the agent of a slot, which starts it when its worker has nothing else to do."""
         self._lent.send(slot, task, memory)
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """Have the agent of a slot drop a task that has not begun."""
+        self._lent.recall(slot, attempt)
 
     def kill(self, slot: int) -> None:
         """Have a slot's worker killed."""

@@ -10,7 +10,7 @@ from typing import Any
 from shardwise.engines import mail
 from shardwise.engines.agent import understood
 from shardwise.engines.children import module_path
-from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp
+from shardwise.engines.protocol import EngineEvent, Finished, Progress, Returned, SlotDown, SlotUp
 from shardwise.engines.sharing import Mail, Programs
 from shardwise.errors import EngineError
 
@@ -74,6 +74,12 @@ class LentSlots:
         place = self._places[agent]
         refs, place.told = self._programs.refs[place.told :], len(self._programs.refs)
         self._mail(agent, mail.write("task", task, slot=theirs, memory=memory, programs=refs))
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """Have an agent drop a task that has not begun."""
+        if slot in self._where and slot not in self._killed:
+            agent, theirs = self._where[slot]
+            self._mail(agent, mail.write("recall", slot=theirs, attempt=attempt))
 
     def kill(self, slot: int) -> None:
         """Have a slot's worker killed."""
@@ -165,7 +171,7 @@ class LentSlots:
             event = SlotUp(slot, place.host, event.pid, event.memory, event.gpus)
         if isinstance(event, SlotDown):
             self._forget(slot)
-        if isinstance(event, (Finished, Progress)) and slot in self._killed:
+        if isinstance(event, (Finished, Progress, Returned)) and slot in self._killed:
             return []
         return [event]
 

@@ -1,9 +1,11 @@
 """What a driver and the agents that an engine places write to each other: a line of JSON, then bytes as they are.
 
 To the agent: ``task`` (slot, memory, programs that it names; the record), ``program`` (ref, path; the program),
-``look`` (ref, file: where another agent of this host keeps the program), ``kill`` (slot), ``close``.
-From the agent: ``hello`` (what it is), ``up``, ``down``, ``progress``, ``finished`` (the engine events), ``need`` (ref:
-a program that it lacks), ``have`` (ref, file), ``broken`` (why no worker ever will be ready), ``closed``.
+``look`` (ref, file: where another agent of this host keeps the program), ``recall`` (slot, attempt), ``kill`` (slot),
+``close``.
+From the agent: ``hello`` (what it is), ``up``, ``down``, ``progress``, ``finished``, ``returned`` (the engine events;
+``finished`` also says after how many pieces of mail it has nothing to do), ``need`` (ref: a program that it lacks),
+``have`` (ref, file), ``broken`` (why no worker ever will be ready), ``closed``.
 """
 
 from __future__ import annotations

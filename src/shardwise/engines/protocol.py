@@ -62,10 +62,18 @@ class Finished:
     outcome: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An attempt that was sent ahead was dropped before it began: what ``ReadsAhead.recall`` asks for."""
+
+    slot: int
+    attempt: int
+
+
 Reach = Literal["process", "host", "network"]
 """How far an engine's workers are: in this very process, on this host, or anywhere."""
 
-EngineEvent = SlotUp | SlotDown | Progress | Finished
+EngineEvent = SlotUp | SlotDown | Progress | Finished | Returned
 
 
 class Engine(Protocol):
@@ -100,3 +108,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Take all slots back; kill what is under way. No worker is left when it returns. Twice is harmless."""
+
+
+class ReadsAhead(Engine, Protocol):
+    """What engines provide besides whose workers are so far that a worker would wait long for its next task.
+
+    They take one task more for a slot that is at one: it begins when that one has ended by itself, and never when the
+    slot is lost before.
+    """
+
+    reads_ahead: bool  # whether it does; engines that have no such attribute do not
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """Drop an attempt that has not begun; ``Returned`` follows then, and nothing where it has begun, or ended, or
+        its slot is gone."""

@@ -31,6 +31,7 @@ class Talks:
         self._joined, self._heard, self._ended = joined, heard, ended
         self._actors: dict[str, Any] = {}  # agent -> actor
         self._answers: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()  # agent, actor, what it answered
+        self._posted: dict[str, int] = {}  # pieces of mail, by agent
         self._resting: dict[str, int] = {}  # agents that nobody asks for news right now -> what was seen of them
         self._lock = threading.Lock()
 
@@ -51,6 +52,7 @@ class Talks:
         if actor is None:
             return
         with self._lock:
+            self._posted[agent] = max(number, self._posted.get(agent, 0))
             seen = self._resting.pop(agent, None)
         if seen is None:
             actor.talk.remote(number, list(messages), None)  # whether it arrives is seen by who waits for news
@@ -81,16 +83,21 @@ class Talks:
             self._joined(mine)
         if last is None:
             self._forget(mine, actor, None)
-        elif rests(messages):  # before it is heard: the next task may follow at once
-            with self._lock:
-                self._resting[mine] = last
-        else:
+        elif not self._may_rest(mine, last, messages):  # before it is heard: the next task may follow at once
             self._ask(mine, actor, last)
         for message in messages:
             self._heard(mine, message)
+
+    def _may_rest(self, agent: str, last: int, messages: list[bytes]) -> bool:
+        with self._lock:
+            resting = rests(messages, self._posted.get(agent, 0))
+            if resting:
+                self._resting[agent] = last
+        return resting
 
     def _forget(self, agent: str, actor: Any, error: Exception | None) -> None:
         self._actors.pop(agent, None)
         with self._lock:
             self._resting.pop(agent, None)
+            self._posted.pop(agent, None)
         self._ended(agent, actor, error)

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from random import Random
 
 from shardwise.compute.task import Failure, Metrics, Outcome, Output, TaskSpec
-from shardwise.engines.protocol import EngineEvent, Finished, Reach, SlotDown, SlotUp, Want
+from shardwise.engines.protocol import EngineEvent, Finished, Reach, Returned, SlotDown, SlotUp, Want
 from shardwise.errors import EngineError
 from shardwise.records import from_json, to_json
 
@@ -112,6 +112,8 @@ class SimulatedEngine:
         What goes wrong; nothing by default.
     outputs : callable, optional
         Outputs of an attempt that succeeds; none by default.
+    ahead : bool
+        Whether a slot that is at a task takes one more (``protocol.ReadsAhead``).
 
     Examples
     --------
@@ -136,6 +138,7 @@ class SimulatedEngine:
         faults: Faults | None = None,
         outputs: Outputs = nothing,
         needs: Needs = no_memory,
+        ahead: bool = False,
     ) -> None:
         self._most = slots
         self._costs = costs
@@ -148,6 +151,8 @@ class SimulatedEngine:
         self._entries = 0
         self._slots = 0  # numbers given out
         self._alive: dict[int, int | None] = {}  # slot: attempt
+        self.reads_ahead = ahead
+        self._ahead: dict[int, TaskSpec] = {}  # by slot
         self._blobs: list[bytes] = []
         self._want = Want(0)
         self._open = False
@@ -174,9 +179,21 @@ class SimulatedEngine:
         """Start an attempt; how it will end is drawn now."""
         if slot not in self._alive:
             return
-        if self._alive[slot] is not None:
+        if self._alive[slot] is not None and (not self.reads_ahead or slot in self._ahead):
             raise EngineError(f"slot {slot} was sent a task while attempt {self._alive[slot]} is under way on it")
         spec = from_json(TaskSpec, task)
+        if self._alive[slot] is None:
+            self._begin(slot, spec)
+        else:
+            self._ahead[slot] = spec
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """Drop an attempt that has not begun."""
+        if slot in self._ahead and self._ahead[slot].attempt == attempt:
+            del self._ahead[slot]
+            self._tell(Returned(slot, attempt))
+
+    def _begin(self, slot: int, spec: TaskSpec) -> None:
         self._alive[slot] = spec.attempt
         fate = self._faults.fate(self._chance)
         seconds = self._costs(spec)
@@ -227,6 +244,7 @@ class SimulatedEngine:
         """Take all slots back; nothing is told any more."""
         self._open = False
         self._alive.clear()
+        self._ahead.clear()
         self._agenda.clear()
 
     # --- the workers -----------------------------------------------------------------------------------------------
@@ -259,6 +277,7 @@ class SimulatedEngine:
         """End a worker that is alive (and, where ``attempt`` is given, still at it), and launch the next one."""
         if slot in self._alive and attempt in (None, self._alive[slot]):
             del self._alive[slot]
+            self._ahead.pop(slot, None)
             self._tell(SlotDown(slot, kind, reason))
             self._launch()
 
@@ -271,3 +290,5 @@ class SimulatedEngine:
         metrics = Metrics(seconds=seconds, peak_memory=self._needs(spec))
         outcome = Outcome(spec.task, spec.attempt, outputs, failure, metrics)
         self._tell(Finished(slot, to_json(outcome).encode()))
+        if slot in self._ahead:
+            self._begin(slot, self._ahead.pop(slot))

@@ -1,8 +1,8 @@
-"""The attempts of a run: which are on slots, which are being committed, which were kept."""
+"""The attempts of a run: which are on slots, or ahead there, which are being committed, which were kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shardwise.errors import InternalError
 
@@ -20,7 +20,7 @@ class Running:
 
 
 class Attempts:
-    """All attempts that can still matter. One that is in neither of the three places came to nothing.
+    """All attempts that can still matter. One that is in none of the four places came to nothing.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class Attempts:
 
     def __init__(self, first: int) -> None:
         self.running: dict[int, Running] = {}
+        self.ahead: dict[int, Running] = {}  # sent to slots that are at others, oldest first
         self.rivals: dict[int, list[Running]] = {}  # those that are running, by task
         self.committing: dict[int, int] = {}  # and for which task
         self.kept: set[int] = set()
@@ -41,6 +42,18 @@ class Attempts:
         running = self.running[self._next] = Running(task, self._next, slot, now, shares, backup=bool(rivals))
         rivals.append(running)
         self._next += 1
+        return running
+
+    def send_ahead(self, task: int, slot: int, now: float) -> Running:
+        """Give out a number for an attempt that begins later."""
+        running = self.ahead[self._next] = Running(task, self._next, slot, now)
+        self._next += 1
+        return running
+
+    def begin_ahead(self, attempt: int, now: float) -> Running:
+        """What was sent ahead is under way now: the only one of its task."""
+        running = self.running[attempt] = replace(self.ahead.pop(attempt), since=now)
+        self.rivals[running.task] = [running]
         return running
 
     def end(self, attempt: int) -> Running | None:
@@ -68,7 +81,7 @@ class Attempts:
 
     def validate(self) -> None:
         """Raise InternalError unless every attempt is in one place and has a number that was given out."""
-        numbers = [*self.running, *self.committing, *self.kept]
+        numbers = [*self.running, *self.ahead, *self.committing, *self.kept]
         if len(set(numbers)) < len(numbers):
             raise InternalError("an attempt is kept in two places")
         if sorted(at.attempt for rivals in self.rivals.values() for at in rivals) != sorted(self.running):

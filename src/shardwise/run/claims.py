@@ -29,6 +29,10 @@ class Claims:
         known = self._paces[node.task.stage].shares_for(node.ordinals, node.shares)
         return max(node.least, min(node.shares, known))
 
+    def is_plain(self, node: Node) -> bool:
+        """Whether its next attempt asks for nothing but an idle slot: for one share, and for no other place."""
+        return self.of(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
+
     def ran_out(self, node: Node, failure: Failure, slot: Slot) -> Split | None:
         """Learn from an attempt that ran out of memory on a slot, and halve its task where that is possible."""
         lesson = Lesson(node.task.first, node.task.last, slot.shares, failure)

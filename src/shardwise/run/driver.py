@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from shardwise.compute.task import Failure
 from shardwise.data.loans import Loans
@@ -90,7 +90,8 @@ class Driver:
         """
         first = self.ledger.next_attempt() if self._last_attempt is None else self._last_attempt + 1
         with Interrupts() as interrupts:
-            round_ = Round(self, graph, Scheduler(graph.tasks, self.budgets, first), interrupts)
+            scheduler = Scheduler(graph.tasks, self.budgets, first, ahead=getattr(self.engine, "reads_ahead", False))
+            round_ = Round(self, graph, scheduler, interrupts)
             try:
                 stop = round_.until_stop()
             finally:
@@ -112,6 +113,10 @@ class Driver:
         self.loans.close()
         for slot in list(self._dying):
             self.bury(slot)
+
+    def recall(self, slot: int, attempt: int) -> None:
+        """Have what was sent ahead dropped."""
+        cast("protocol.ReadsAhead", self.engine).recall(slot, attempt)
 
     def bury(self, slot: int) -> None:
         """A worker has ended: now nobody writes what was discarded before."""

@@ -60,6 +60,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """An attempt that was sent ahead was dropped before it began. It may have been taken to be under way."""
+
+    now: float
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The journal names this attempt: its task is done for good."""
 
@@ -106,7 +115,7 @@ class Located:
     places: tuple[Place, ...]
 
 
-Event = SlotAdded | SlotLost | Succeeded | Failed | Committed | CommitFailed | Located | Tick | Drain
+Event = SlotAdded | SlotLost | Succeeded | Failed | Returned | Committed | CommitFailed | Located | Tick | Drain
 
 # --- commands ------------------------------------------------------------------------------------------------------
 
@@ -123,6 +132,24 @@ class Start:
     slot: int
     shares: int = 1
     backup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendAhead:
+    """Send this attempt, of one share of memory, to a slot that is at another one: it begins when that has ended by
+    itself, which is no command any more."""
+
+    task: int
+    attempt: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Have this slot drop this attempt if it has not begun; ``Returned`` follows, or what becomes of it."""
+
+    slot: int
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +212,4 @@ class Stop:
     failure: Failure | None = None
 
 
-Command = Start | Kill | Commit | Discard | Retry | Split | Wake | Stop
+Command = Start | SendAhead | Recall | Kill | Commit | Discard | Retry | Split | Wake | Stop

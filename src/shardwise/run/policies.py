@@ -23,6 +23,9 @@ ROUNDS_OF_PATIENCE = 3
 WORKER_BASE = 90 << 20
 """Bytes of a worker that has imported DuckDB, NumPy and PyArrow and does nothing."""
 
+PLENTY = 2
+"""Tasks are sent ahead while at least so many of them wait for each slot: so the end of a stage is spread evenly."""
+
 LESSONS = 2
 """So many tasks that ran out of memory show that others as large will: one may be an exception."""
 
@@ -197,6 +200,17 @@ def blame(lost: SlotLost, overdue: float | None) -> Failure:
         case _:
             message = f"the engine took the slot away ({where})"
             return Failure("engine", "EngineError", message, "run the same command again", code="E600")
+
+
+def plenty(waiting: int, slots: int) -> bool:
+    """Say whether a task may be sent ahead to a slot that is busy, where it waits for that slot and no other.
+
+    Examples
+    --------
+    >>> plenty(8, slots=4), plenty(7, slots=4)
+    (True, False)
+    """
+    return 0 < PLENTY * slots <= waiting
 
 
 def middle(first: int, last: int, unit: int) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shardwise import records
@@ -15,6 +15,7 @@ from shardwise.errors import InDoubt, RunIsTaken, StorageError
 from shardwise.run import messages, policies
 from shardwise.run.commits import GATHER_SECONDS, Commit
 from shardwise.run.failures import storage_failure
+from shardwise.run.flights import Flight, Flights
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.locality import Locality
 from shardwise.run.scheduler import Scheduler
@@ -30,18 +31,6 @@ PATIENCE_SECONDS = 0.25
 """The loop looks at the keyboard and the clock at least this often."""
 
 
-@dataclass(slots=True)
-class _Flight:
-    """An attempt between Start and its end."""
-
-    task: messages.Task
-    slot: int
-    backup: bool = False
-    shares: int = 1
-    host: str = ""
-    outcome: Outcome | None = None
-
-
 class Round:
     """One graph being carried out."""
 
@@ -54,7 +43,7 @@ class Round:
         self.attempts: set[int] = set()
         self.backups = self.backups_that_won = 0
         self.programs: dict[str, str] = {}
-        self.flights: dict[int, _Flight] = {}
+        self.flights = Flights()
         self.gathering: list[int] = []
         self.gathering_since = 0.0
         self.wake_at: float | None = None
@@ -96,12 +85,12 @@ class Round:
         events: list[messages.Event] = [e for event in heard for e in self._translate(now, event)]
         events += self.locality.news(now)
         if self.interrupts.take():
-            self.driver.watcher.draining(len(self.flights))
+            self.driver.watcher.draining(len(self.flights) - len(self.flights.ahead))
             events.append(messages.Drain(now))
         if self.wake_at is not None and now >= self.wake_at:
             self.wake_at = None
             events.append(messages.Tick(now))
-        self.driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), ())
+        self.driver.watcher.moved(now, self.flights.under_way, ())
         return events
 
     def _translate(self, now: float, event: protocol.EngineEvent) -> list[messages.Event]:
@@ -118,7 +107,16 @@ class Round:
                 self.driver.bury(slot)
                 return [messages.SlotLost(now, slot, kind, reason, used, narrowing)]
             case protocol.Finished(slot, raw):
-                return self._finished(now, slot, records.from_json(Outcome, raw), len(raw))
+                ended = self._finished(now, slot, records.from_json(Outcome, raw), len(raw))
+                self._go_on(slot)
+                return ended
+            case protocol.Returned(slot, attempt):
+                was_ahead = self.flights.ahead.get(slot) == attempt
+                self.flights.drop(attempt)
+                self.driver.spans.forget(attempt)
+                if not was_ahead:
+                    self._go_on(slot)
+                return [messages.Returned(now, slot, attempt)]
         return []
 
     def _finished(self, now: float, slot: int, outcome: Outcome, size: int) -> list[messages.Event]:
@@ -139,13 +137,24 @@ class Round:
         shares = policies.shares_for(peak, share, most) if share and peak else 0
         return [messages.Succeeded(now, slot, outcome.attempt, shares)]
 
+    def _go_on(self, slot: int) -> None:
+        """What was sent ahead to a slot has begun."""
+        attempt = self.flights.ahead.pop(slot, None)
+        if attempt is not None:
+            self._under_way(attempt)
+
+    def _under_way(self, attempt: int) -> None:
+        flight = self.flights[attempt]
+        task, spans = flight.task, self.driver.spans
+        spans.began(attempt, task.name, task.stage, flight.slot, flight.host, flight.backup, flight.sent)
+
     def _narrowed(self, down: protocol.SlotDown) -> bool:
         """Whether a worker's death tells more about which rows kill."""
         suspects = self.driver.suspects
-        lost = [(n, f) for n, f in self.flights.items() if f.slot == down.slot and f.outcome is None]
-        if suspects is None or not lost:
+        attempt = None if suspects is None else self.flights.lost_with(down.slot)
+        if suspects is None or attempt is None:
             return False
-        attempt, flight = lost[0]
+        flight = self.flights[attempt]
         return suspects.note(flight.task, attempt, down, self._may_yet_fit(flight.task, flight.shares))
 
     def _may_yet_fit(self, task: messages.Task, shares: int) -> bool:
@@ -158,7 +167,12 @@ class Round:
         for command in commands:
             match command:
                 case messages.Start():
-                    self._start(self.graph.tasks[command.task], command)
+                    self._send(self.graph.tasks[command.task], command)
+                case messages.SendAhead(task, attempt, slot):
+                    self.flights.ahead[slot] = attempt
+                    self._send(self.graph.tasks[task], messages.Start(task, attempt, slot))
+                case messages.Recall(slot, attempt):
+                    self.driver.recall(slot, attempt)
                 case messages.Kill(slot, why):
                     self.driver.spans.condemned(slot, why)
                     self.driver.engine.kill(slot)
@@ -180,7 +194,7 @@ class Round:
                 case messages.Stop():
                     self.stop = command
 
-    def _start(self, task: messages.Task, start: messages.Start) -> None:
+    def _send(self, task: messages.Task, start: messages.Start) -> None:
         driver = self.driver
         stage = self.graph.stages[task.stage]
         if task.stage not in self.programs:
@@ -188,7 +202,8 @@ class Round:
             self.programs[task.stage] = driver.engine.put(dump_program(stage.program, driver.loans, places))
         self.attempts.add(start.attempt)
         up = driver._slots.get(start.slot)
-        self.flights[start.attempt] = _Flight(task, start.slot, start.backup, start.shares, up.host if up else "")
+        host = up.host if up else ""
+        flight = self.flights[start.attempt] = Flight(task, start.slot, start.backup, start.shares, host)
         if start.backup:
             self.backups += 1
             driver.watcher.speculated(task)
@@ -210,13 +225,14 @@ class Round:
             divisible=self._may_yet_fit(task, start.shares),
         )
         sent = records.to_json(spec).encode()
-        host = self.flights[start.attempt].host
-        driver.spans.began(start.attempt, task.name, task.stage, start.slot, host, start.backup, len(sent))
+        flight.sent = len(sent)
+        if self.flights.ahead.get(start.slot) != start.attempt:
+            self._under_way(start.attempt)
         driver.engine.send(start.slot, sent, spec.memory)
 
     def _discard(self, attempt: int) -> None:
         """Delete what an attempt wrote; again when its worker has ended, if that may still be writing."""
-        flight = self.flights.pop(attempt, None)
+        flight = self.flights.drop(attempt)
         self.driver.spans.cancelled(attempt)
         self.driver.ledger.discard(attempt)
         if flight is not None and flight.outcome is None and flight.slot in self.driver._slots:
@@ -276,7 +292,7 @@ class Round:
             self.backups_that_won += flight.backup
             self.locality.count(flight.task.id, flight.host, commit.metrics.bytes_in)
         now = driver.clock()
-        driver.watcher.moved(now, sum(f.outcome is None for f in self.flights.values()), lasting)
+        driver.watcher.moved(now, self.flights.under_way, lasting)
         return [messages.Committed(now, attempt) for attempt in group]
 
     def _record(self, attempt: int) -> Commit:

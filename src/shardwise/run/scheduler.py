@@ -18,6 +18,7 @@ from heapq import heappop, heappush
 from shardwise.compute.task import Failure
 from shardwise.errors import InternalError
 from shardwise.run import placement, policies
+from shardwise.run.ahead import Ahead
 from shardwise.run.attempts import Attempts, Running
 from shardwise.run.claims import Claims
 from shardwise.run.messages import (
@@ -33,6 +34,7 @@ from shardwise.run.messages import (
     Kill,
     Located,
     Retry,
+    Returned,
     SlotAdded,
     SlotLost,
     Start,
@@ -62,6 +64,8 @@ class Scheduler:
         How often a task may be tried again, and how long an attempt may take.
     first_attempt : int
         Number of the first attempt: above all that earlier drivers of this run gave out.
+    ahead : bool
+        Whether the engine takes a task for a slot that is busy (``engines.protocol.ReadsAhead``).
 
     Attributes
     ----------
@@ -84,7 +88,7 @@ class Scheduler:
     [Stop(how='done', task=None, failure=None)]
     """
 
-    def __init__(self, tasks: Sequence[Task], budgets: Budgets, first_attempt: int = 0) -> None:
+    def __init__(self, tasks: Sequence[Task], budgets: Budgets, first_attempt: int = 0, ahead: bool = False) -> None:
         self.stopped: Stop | None = None
         self._budgets = budgets
         self._tasks = Tasks(tasks)
@@ -92,6 +96,8 @@ class Scheduler:
         self._attempts = Attempts(first_attempt)
         self._paces = Paces()
         self._claims = Claims(self._tasks, self._slots, self._paces)
+        self._ahead = Ahead(ahead, self._tasks, self._slots, self._attempts, self._claims)
+        self._early: dict[int, Succeeded | Failed] = {}  # ends of attempts, before those of the ones that went before
         for task in tasks:
             self._paces[task.stage].tasks += 1
             self._paces[task.stage].finished += task.done
@@ -151,6 +157,8 @@ class Scheduler:
             if not self._draining:
                 self._start_ready()
                 self._start_backups()
+                self._commands += self._ahead.send(self._now)
+            self._commands += self._ahead.recall(all_of_them=self._draining)
         self._stop_or_wake()
         return self._commands
 
@@ -158,12 +166,16 @@ class Scheduler:
 
     def _take(self, event: Event) -> None:
         match event:
+            case Succeeded() | Failed() if event.attempt in self._attempts.ahead:
+                self._early.setdefault(event.attempt, event)
             case Succeeded():
                 self._succeeded(event.attempt, event.shares)
             case Committed():
                 self._committed(event.attempt)
             case Failed():
                 self._failed(event.attempt, event.failure)
+            case Returned():
+                self._returned(event.attempt)
             case SlotAdded():
                 self._slots.add(event.slot, event.host)
             case SlotLost():
@@ -189,6 +201,7 @@ class Scheduler:
             self._commands.append(Commit(running.task, attempt))
             for rival in self._attempts.of(running.task):
                 self._cancel(rival, f"another attempt at task {running.task} was faster")
+            self._go_on(running.slot)
         elif not self._attempts.is_precious(attempt):
             self._commands.append(Discard(attempt))
 
@@ -196,12 +209,45 @@ class Scheduler:
         if running := self._attempts.end(attempt):
             if failure.kind == "memory":
                 self._condemn(running.slot, "a worker that ran out of memory may still hold some")
-            self._come_to_nothing(running.task, running.attempt, failure, self._slots.release(running.slot))
+            slot = self._slots.release(running.slot)
+            self._go_on(running.slot)  # before anything else, which may end the run
+            self._come_to_nothing(running.task, running.attempt, failure, slot)
+
+    def _go_on(self, number: int) -> None:
+        """Where an attempt has ended by itself, the one that was sent ahead has begun."""
+        attempt = self._slots[number].attempt
+        if attempt in self._attempts.ahead:
+            self._under_way(self._ahead.began(attempt, self._now))
+            if early := self._early.pop(attempt, None):
+                self._take(early)
+
+    def _returned(self, attempt: int) -> None:
+        """It never began, though it may have been taken to be under way."""
+        if running := self._ahead.take_back(attempt):
+            self._slots.take_back(running.slot)
+        elif running := self._attempts.end(attempt):
+            self._slots.release(running.slot)
+            node = self._tasks[running.task]
+            if others := self._attempts.of(running.task):
+                self._outlived(node, others[0])
+            else:
+                self._tasks.move(node, Cause.TAKEN_BACK)
+            self._go_on(running.slot)
+
+    def _take_back(self, slot: Slot) -> None:
+        """What was sent ahead to a slot that is lost, or will be, is ready again; it may have begun by now."""
+        if slot.ahead is not None:
+            self._ahead.take_back(slot.ahead)
+            self._early.pop(slot.ahead, None)
+            self._commands.append(Discard(slot.ahead))
+            slot.ahead = None
 
     def _slot_lost(self, event: SlotLost) -> None:
         if self._slots.known_lost(event.slot):
             return
         slot = self._slots.lose(event.slot)
+        if slot is not None:
+            self._take_back(slot)
         if slot is not None and slot.attempt is not None and (running := self._attempts.end(slot.attempt)):
             failure = policies.blame(event, self._budgets.seconds if slot.condemned else None)
             if event.narrowing and self._verdict is None and not self._attempts.of(running.task):
@@ -228,8 +274,7 @@ class Scheduler:
         node = self._tasks[task]
         self._commands.append(Discard(attempt))
         if others := self._attempts.of(task):  # they may still succeed
-            self._tasks.move(node, Cause.OUTLIVED)
-            self._paces[node.task.stage].begin(others[0].since, others[0].attempt, self._alone)
+            self._outlived(node, others[0])
             if failure.kind == "engine":
                 self._lose_in_vain(failure)
             return
@@ -247,6 +292,10 @@ class Scheduler:
             self._fail(Stop("failed", task, failure))
             return
         self._try_again(node, attempt, failure, slot)
+
+    def _outlived(self, node: Node, other: Running) -> None:
+        self._tasks.move(node, Cause.OUTLIVED)
+        self._paces[node.task.stage].begin(other.since, other.attempt, self._alone)
 
     def _try_again(self, node: Node, attempt: int, failure: Failure, slot: Slot | None) -> None:
         self._tasks.move(node, Cause.SPOILED)
@@ -294,6 +343,7 @@ class Scheduler:
     def _condemn(self, number: int, why: str) -> None:
         if self._slots.condemn(number):
             self._commands.append(Kill(number, why))
+            self._take_back(self._slots[number])
 
     # --- what is due -----------------------------------------------------------------------------------------------
 
@@ -325,8 +375,7 @@ class Scheduler:
         if found is None or not placement.may_be_passed(self._claims.of(head), head.failed_on is not None):
             return False
         node, host = self._tasks[found[0]], found[1]
-        plain = self._claims.of(node) == 1 and node.failed_on is None and not self._paces[node.task.stage].lessons
-        if not plain or not self._send(node, None, host):
+        if not self._claims.is_plain(node) or not self._send(node, None, host):
             return False
         self._tasks.start(node)
         return True
@@ -335,13 +384,15 @@ class Scheduler:
         if not self._may_start_backups():
             return
         for running in self._paces.stragglers(self._now, self._alone):
-            node = self._tasks[running.task]
-            if self._alone(running.attempt) and self._slots.idle and self._send(node, self._slots[running.slot]):
-                self._tasks.move(node, Cause.DOUBLED)
+            if self._alone(running.attempt) and self._may_start_backups():
+                node = self._tasks[running.task]
+                if self._send(node, self._slots[running.slot]):
+                    self._tasks.move(node, Cause.DOUBLED)
 
     def _may_start_backups(self) -> bool:
-        """Whether slots have nothing better to do."""
-        return self._budgets.speculate and not self._tasks.ready and bool(self._slots.idle)
+        """Whether slots have nothing better to do, now and when what was sent ahead is back."""
+        spare = len(self._slots.idle) - len(self._attempts.ahead)
+        return self._budgets.speculate and not self._tasks.ready and spare > 0
 
     def _alone(self, attempt: int) -> Running | None:
         """An attempt that is under way, the only one of its task, and not about to be killed."""
@@ -357,15 +408,19 @@ class Scheduler:
             return False
         running = self._attempts.begin(node.task.id, slot.number, self._now, slot.shares)
         slot.attempt = running.attempt
-        if self._budgets.speculate and not running.backup:
-            self._paces[node.task.stage].begin(self._now, running.attempt, self._alone)
         self._commands.append(Start(running.task, running.attempt, running.slot, running.shares, running.backup))
-        if self._budgets.seconds is not None:
-            self._limits.append((self._now + self._budgets.seconds, running.attempt))
+        self._under_way(running)
         return True
 
+    def _under_way(self, running: Running) -> None:
+        """From now on its time counts."""
+        if self._budgets.speculate and not running.backup:
+            self._paces[self._tasks[running.task].task.stage].begin(self._now, running.attempt, self._alone)
+        if self._budgets.seconds is not None:
+            self._limits.append((self._now + self._budgets.seconds, running.attempt))
+
     def _stop_or_wake(self) -> None:
-        busy = self._attempts.running or self._attempts.committing
+        busy = self._attempts.running or self._attempts.ahead or self._attempts.committing
         if not busy and (self._verdict is not None or self._draining or self._tasks.all_done):
             self.stopped = self._verdict or Stop("done" if self._tasks.all_done else "drained")
             self._commands.append(self.stopped)
@@ -381,9 +436,12 @@ class Scheduler:
         """Raise InternalError unless everything that is kept twice agrees with itself."""
         self._tasks.validate()
         self._attempts.validate()
-        self._slots.validate({attempt: at.slot for attempt, at in self._attempts.running.items()})
+        running, ahead = self._attempts.running, self._attempts.ahead
+        self._slots.validate(*({attempt: at.slot for attempt, at in kept.items()} for kept in (running, ahead)))
+        self._ahead.validate()
         kept = {
             State.RUNNING: list(self._attempts.rivals),
+            State.AHEAD: [running.task for running in self._attempts.ahead.values()],
             State.COMMITTING: list(self._attempts.committing.values()),
             State.RESTING: [task for _, task in self._rests],
         }

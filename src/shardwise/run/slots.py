@@ -18,6 +18,7 @@ class Slot:
     number: int
     host: str
     attempt: int | None = None
+    ahead: int | None = None  # the attempt that begins here when that one has ended by itself
     condemned: bool = False
     shares: int = 0  # of its host's memory that it holds: those of its attempt, or of one that is dying
 
@@ -34,6 +35,7 @@ class Slots:
     def __init__(self, shares: int = 1) -> None:
         self.most = 0  # that were there at the same time
         self.idle: list[int] = []  # heap of numbers
+        self.unfollowed: dict[int, None] = {}  # busy ones that have nothing ahead: who has been busy longest first
         self._there: dict[int, Slot] = {}
         self._gone: set[int] = set()
         self._shares = shares
@@ -41,6 +43,9 @@ class Slots:
         self._on_host: Counter[str] = Counter()
         self._most_on_host: dict[str, int] = {}
         self._claimed: Counter[str] = Counter()  # shares, by host
+
+    def __len__(self) -> int:
+        return len(self._there)
 
     def __getitem__(self, number: int) -> Slot:
         return self._there[number]
@@ -66,6 +71,7 @@ class Slots:
         if slot is not None:
             self._on_host[slot.host] -= 1
             self._claimed[slot.host] -= slot.shares
+            self.unfollowed.pop(number, None)
             if slot.attempt is None and not slot.condemned:
                 self.idle.remove(number)
                 heapify(self.idle)
@@ -100,14 +106,32 @@ class Slots:
         slot = self._there[number]
         slot.shares = min(shares, self.shares_of(slot.host))
         self._claimed[slot.host] += slot.shares
+        self.unfollowed[number] = None
         return slot
 
-    def release(self, number: int) -> Slot:
-        """Take the attempt off a slot, which is idle then unless it is condemned: then it holds memory until it is
-        lost."""
+    def send_ahead(self, number: int, attempt: int) -> None:
+        """Note what follows the attempt on a slot."""
+        self._there[number].ahead = attempt
+        del self.unfollowed[number]
+
+    def take_back(self, number: int) -> None:
+        """Note that nothing follows the attempt on a slot."""
         slot = self._there[number]
-        slot.attempt = None
+        slot.ahead = None
         if not slot.condemned:
+            self.unfollowed[number] = None
+
+    def release(self, number: int) -> Slot:
+        """Take the attempt off a slot, which is at the one that was sent ahead then, or idle; one that is condemned
+        holds memory until it is lost."""
+        slot = self._there[number]
+        slot.attempt, slot.ahead = slot.ahead, None
+        self.unfollowed.pop(number, None)
+        if slot.attempt is not None:
+            self._claimed[slot.host] -= slot.shares - 1
+            slot.shares = 1
+            self.unfollowed[number] = None
+        elif not slot.condemned:
             self._claimed[slot.host] -= slot.shares
             slot.shares = 0
             heappush(self.idle, number)
@@ -117,6 +141,7 @@ class Slots:
         """Note that a slot will die, and give it no more work. False: that was known."""
         slot = self._there[number]
         known, slot.condemned = slot.condemned, True
+        self.unfollowed.pop(number, None)
         if not known and slot.attempt is None:
             self.idle.remove(number)
             heapify(self.idle)
@@ -134,8 +159,11 @@ class Slots:
         whole = self.shares_of(host)
         return self._claimed[host] + min(shares, whole) <= whole
 
-    def validate(self, attempts: dict[int, int]) -> None:
-        """Raise InternalError unless exactly ``attempts`` ({attempt: slot}) are on slots, and the rest is idle."""
+    def validate(self, attempts: dict[int, int], ahead: dict[int, int]) -> None:
+        """Raise InternalError unless exactly ``attempts`` ({attempt: slot}) are on slots, and the rest is idle; and
+        exactly those ``ahead`` follow them."""
+        if {slot.ahead: number for number, slot in self._there.items() if slot.ahead is not None} != ahead:
+            raise InternalError(f"slots {self._there} do not agree with attempts {ahead}, which were sent ahead")
         if {slot.attempt: number for number, slot in self._there.items() if slot.attempt is not None} != attempts:
             raise InternalError(f"slots {self._there} do not agree with attempts {attempts}")
         idle = [number for number, slot in self._there.items() if slot.attempt is None and not slot.condemned]
@@ -143,6 +171,11 @@ class Slots:
             raise InternalError(f"slots {sorted(idle)} are idle, but {sorted(self.idle)} are in the queue")
         if self._gone & self._there.keys():
             raise InternalError(f"slots {self._gone & self._there.keys()} are there and gone")
+        busy = [slot.number for slot in self._there.values() if slot.attempt is not None and not slot.condemned]
+        if sorted(self.unfollowed) != sorted(number for number in busy if self._there[number].ahead is None):
+            raise InternalError(f"slots {list(self.unfollowed)} are said to have nothing ahead, of {self._there}")
+        if any(slot.ahead is not None for number, slot in self._there.items() if number not in busy):
+            raise InternalError(f"an attempt was sent ahead to a slot that is idle or condemned: {self._there}")
         claimed: Counter[str] = Counter()
         for slot in self._there.values():
             claimed[slot.host] += slot.shares

@@ -124,6 +124,12 @@ class Spans:
             "sent": sent,
         }
 
+    def forget(self, attempt: int) -> None:
+        """An attempt never began, whatever was taken to be the case."""
+        span = self._open.pop(attempt, None)
+        if span is not None and self._on.get(span["slot"]) == attempt:
+            del self._on[span["slot"]]
+
     def heard(self, outcome: Outcome, received: int = 0) -> None:
         """An attempt has answered; what becomes of it is said by ``ended``, unless it was cancelled before."""
         attempt = outcome.attempt

@@ -78,10 +78,10 @@ class Tasks:
         """The ready task with the lowest id."""
         return self._nodes[self.ready.lowest]
 
-    def start(self, node: Node) -> None:
+    def start(self, node: Node, cause: Cause = Cause.STARTED) -> None:
         """Take a ready task out of the queue: it is sent to a slot."""
         self.ready.remove(node.task.id)
-        self.move(node, Cause.STARTED)
+        self.move(node, cause)
 
     def split(self, node: Node, middle: int, shares: int) -> tuple[Task, ...]:
         """Put two tasks, in order of position, in the place of one that runs or is the next; they claim ``shares``."""

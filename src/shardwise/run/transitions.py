@@ -15,6 +15,7 @@ class State(StrEnum):
 
     WAITING = "waiting"  # for tasks whose outputs it reads
     READY = "ready"  # for a slot
+    AHEAD = "ahead"  # sent to a slot that is at another attempt, behind which it begins
     RUNNING = "running"  # an attempt is on a slot
     COMMITTING = "committing"  # the journal is being asked to name its attempt
     RESTING = "resting"  # an attempt failed; another one follows after a pause
@@ -29,6 +30,9 @@ class Cause(StrEnum):
     RESUMED = "committed by an earlier driver"
     FED = "last need committed"
     STARTED = "sent to a slot"
+    SENT_AHEAD = "sent to a slot that is busy"
+    BEGAN = "the attempt before it ended"
+    TAKEN_BACK = "never began"
     SUCCEEDED = "attempt succeeded"
     COMMITTED = "journal has it"
     SPOILED = "failed, within budget"
@@ -50,7 +54,12 @@ TABLE: dict[State, dict[Cause, State]] = {
     },
     State.READY: {
         Cause.STARTED: State.RUNNING,
+        Cause.SENT_AHEAD: State.AHEAD,
         Cause.HALVED: State.SPLIT,
+    },
+    State.AHEAD: {
+        Cause.BEGAN: State.RUNNING,
+        Cause.TAKEN_BACK: State.READY,
     },
     State.RUNNING: {
         Cause.SUCCEEDED: State.COMMITTING,
@@ -61,6 +70,7 @@ TABLE: dict[State, dict[Cause, State]] = {
         Cause.OUTLIVED: State.RUNNING,
         Cause.HALVED: State.SPLIT,
         Cause.NARROWED: State.READY,
+        Cause.TAKEN_BACK: State.READY,
     },
     State.COMMITTING: {
         Cause.COMMITTED: State.DONE,
