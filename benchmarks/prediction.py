@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--output", help="Markdown file that the table is written to.")
     parser.add_argument("--no-choice", action="store_true", help="Leave the other ways out.")
+    parser.add_argument(
+        "--only-choice", action="store_true", help="Only compare what auto chooses with the other ways."
+    )
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     data = _data(asked.scale)
@@ -42,10 +45,12 @@ def main() -> None:
         return
     rows = []
     for name in asked.names or list(CASES):
-        row = _score(name, asked.scale, choice=not asked.no_choice)
+        if asked.only_choice and not CASES[name].free:
+            continue
+        row = _ways(name, asked.scale, {}) if asked.only_choice else _score(name, asked.scale, not asked.no_choice)
         print(json.dumps(row), flush=True)
         rows.append(row)
-    text = _table(rows)
+    text = "\n".join(_choices(rows)) if asked.only_choice else _table(rows)
     print(text)
     if asked.output:
         Path(asked.output).write_text(text)
@@ -66,11 +71,14 @@ def _score(name: str, scale: float, choice: bool) -> dict[str, Any]:
     again = _process(name, "run", case.engine, case.workers, scale)
     row = {"job": name, "engine": case.engine, **planned, "again": again["seconds"]}
     if choice and case.free:
-        row["auto"] = _process(name, "run", "auto", None, scale)
-        known = {_label(case.engine, case.workers): again["seconds"]}
-        row["ways"] = {
-            way: known.get(way) or _process(name, "run", *how, scale)["seconds"] for way, how in WAYS.items()
-        }
+        row |= _ways(name, scale, {_label(case.engine, case.workers): again["seconds"]})
+    return row
+
+
+def _ways(name: str, scale: float, known: dict[str, float]) -> dict[str, Any]:
+    """What ``auto`` takes, and the other ways, but for those whose time is known."""
+    row: dict[str, Any] = {"job": name, "auto": _process(name, "run", "auto", None, scale)}
+    row["ways"] = {way: known.get(way) or _process(name, "run", *how, scale)["seconds"] for way, how in WAYS.items()}
     return row
 
 
@@ -113,7 +121,7 @@ def _one(name: str, what: str, where: str, data: Path) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """The table, and what it adds up to."""
-    errors, covered, memory, spreads, within = [], [], [], [], []
+    errors, covered, memory, spreads = [], [], [], []
     lines = [
         "| job | engine | sample | predicted, s | 80 % | took, s | error | again, s | projected, MB | held, MB |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -131,19 +139,14 @@ def _table(rows: list[dict[str, Any]]) -> str:
             f"{row['seconds_low']:.1f} to {row['seconds_high']:.1f} | {row['seconds']:.1f} | {error * 100:+.0f} % | "
             f"{row['again']:.1f} | {row['memory_bytes'] / 1e6:.0f} | {row['peak'] / 1e6:.0f} |"
         )
-        if "ways" in row:
-            within.append(row["auto"]["seconds"] <= 1.15 * min(row["ways"].values()))
-    lines += ["", *_sums(errors, covered, memory, spreads, within)]
-    lines += _choices(rows) if within else []
+    lines += ["", *_sums(errors, covered, memory, spreads), *_choices(rows)]
     about = ", ".join(f"{key} {value}" for key, value in machine.describe().items())
     return "\n".join(
         ["# Predictions beside what happened", "", f"{about}. `python -m benchmarks.prediction`.", "", *lines, ""]
     )
 
 
-def _sums(
-    errors: list[float], covered: list[bool], memory: list[float], spreads: list[float], within: list[bool]
-) -> list[str]:
+def _sums(errors: list[float], covered: list[bool], memory: list[float], spreads: list[float]) -> list[str]:
     ordered = sorted(errors)
     tenth = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
     return [
@@ -153,20 +156,23 @@ def _sums(
         f"- The interval of 80 % held {sum(covered)} of {len(covered)}.",
         f"- Memory: projected {statistics.median(memory):.2f} times what was held in the median, "
         f"{min(memory):.2f} at least; {sum(ratio < 1 for ratio in memory)} of {len(memory)} held more.",
-        *([f"- `auto` was within 15 % of the best way in {sum(within)} of {len(within)} jobs."] if within else []),
     ]
 
 
 def _choices(rows: list[dict[str, Any]]) -> list[str]:
+    compared = [row for row in rows if "ways" in row]
+    if not compared:
+        return []
+    within = [row["auto"]["seconds"] <= 1.15 * min(row["ways"].values()) for row in compared]
     lines = [
+        f"- `auto` was within 15 % of the best way in {sum(within)} of {len(within)} jobs.",
         "",
         "| job | auto chose | auto, s | " + " | ".join(f"{way}, s" for way in WAYS) + " |",
         "|---|---|--:|--:|--:|",
     ]
-    for row in rows:
-        if "ways" in row:
-            ways = " | ".join(f"{row['ways'][way]:.1f}" for way in WAYS)
-            lines.append(f"| {row['job']} | {row['auto']['chose']} | {row['auto']['seconds']:.1f} | {ways} |")
+    for row in compared:
+        ways = " | ".join(f"{row['ways'][way]:.1f}" for way in WAYS)
+        lines.append(f"| {row['job']} | {row['auto']['chose']} | {row['auto']['seconds']:.1f} | {ways} |")
     return lines
 
 

@@ -73,8 +73,7 @@ def _user_limits() -> Iterator[int]:
 def resident_memory(pid: int | None = None) -> int:
     """Bytes of physical memory that this process, or another one, holds now; 0 where that one is gone."""
     try:
-        with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * _PAGE
+        return int(_of_kernel(f"/proc/{pid or 'self'}/statm").split()[1]) * _PAGE
     except (OSError, IndexError):
         if sys.platform == "linux":
             return 0
@@ -106,7 +105,7 @@ def peak_memory() -> int:
     the high-water mark is read from ``/proc``.
     """
     try:
-        status = Path("/proc/self/status").read_bytes()
+        status = _of_kernel("/proc/self/status")
     except OSError:
         import resource
 
@@ -122,6 +121,15 @@ def forget_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_bytes(b"5")
     except OSError:
         pass
+
+
+def _of_kernel(path: str) -> bytes:
+    """A short file of ``/proc``, read at once: this happens several times a task."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1 << 14)
+    finally:
+        os.close(descriptor)
 
 
 def oom_kills() -> int | None:

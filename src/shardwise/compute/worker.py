@@ -40,6 +40,9 @@ from shardwise.errors import InternalError
 PULSE_SECONDS = 1.0
 """How often a worker that is busy says that it lives, and looks for its parent."""
 
+TELL_SECONDS = 0.1
+"""And how often at most how far it is: each message wakes who hears it."""
+
 LOOK_SECONDS = 0.05
 """How often it looks how much memory it holds, where it may not use more than so much."""
 
@@ -104,6 +107,7 @@ class Worker:
         self._allowed: int | None = None  # bytes of memory, for the attempt under way
         self._kept = 0
         self._last_trim = 0.0
+        self._told_at = 0.0
         self._last_look = 0.0  # how much is held between attempts
 
     def work(self) -> NoReturn:
@@ -130,7 +134,7 @@ class Worker:
         if spec.measured:
             forget_peak_memory()
         self._kept = self._kept or resident_memory()
-        self._pulse = (spec.attempt, 0, 0)
+        self._pulse, self._told_at = (spec.attempt, 0, 0), time.monotonic()
         self._allowed = spec.memory
         if self._calls is not None:
             self._calls.watch(spec.call_seconds)
@@ -155,7 +159,9 @@ class Worker:
     def _tell(self, rows: int, size: int, memory: int) -> None:
         if self._pulse is not None:
             self._pulse = (self._pulse[0], rows, size)
-            self._send(wire.PROGRESS, wire.PROGRESS_PAYLOAD.pack(*self._pulse, memory))
+            if (now := time.monotonic()) >= self._told_at + TELL_SECONDS:
+                self._told_at = now
+                self._send(wire.PROGRESS, wire.PROGRESS_PAYLOAD.pack(*self._pulse, memory))
 
     def _send(self, kind: int, payload: bytes) -> None:
         with self._sending:
