@@ -31,6 +31,9 @@ REST_SECONDS = 0.25
 """After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task.
 Where none comes for so long, the agent is asked for news by itself."""
 
+BRIEF_SECONDS = 0.02
+"""And so long where a task has ended while another one is under way: what it is sent next is on its way, too."""
+
 BEAT_SECONDS = 1.0
 """How often an agent looks whether it is still wanted, and says how far its task is."""
 
@@ -295,14 +298,21 @@ def understood(kind: str, fields: dict[str, Any], payload: bytes, slot: int) -> 
     return Finished(slot, payload)
 
 
-def rests(news: list[bytes], posted: int) -> bool:
-    """Whether an agent with these news, after so many pieces of mail, has nothing to do.
+def rest_after(news: list[bytes], posted: int) -> float:
+    """Seconds that an agent with these news, after so many pieces of mail, need not be asked for more: mail that comes
+    meanwhile travels along with the question.
 
     Examples
     --------
     >>> busy, idle = written(Finished(0, b"{}")), written(Finished(0, b"{}"), idle_after=3)
-    >>> rests([busy, idle], posted=3), rests([idle], posted=4), rests([idle, busy], posted=3), rests([], posted=3)
-    (True, False, False, False)
+    >>> rest_after([busy, idle], posted=3) == REST_SECONDS
+    True
+    >>> rest_after([idle], posted=4) == rest_after([idle, busy], posted=3) == BRIEF_SECONDS
+    True
+    >>> rest_after([], posted=3)
+    0.0
     """
     ends = [message for message in news if message.startswith(b'["finished"')]
-    return bool(ends) and mail.read(ends[-1])[1]["idle_after"] == posted
+    if not ends:
+        return 0.0
+    return REST_SECONDS if mail.read(ends[-1])[1]["idle_after"] == posted else BRIEF_SECONDS

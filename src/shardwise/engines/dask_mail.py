@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shardwise.engines.agent import REST_SECONDS, rests
+from shardwise.engines.agent import rest_after
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
 
@@ -80,7 +80,7 @@ class Talk:
         self._silence = silence
         self._seen = 0
         self._posted = 0  # pieces of mail
-        self._rests = False
+        self._rests = 0.0  # seconds
         self._next: tuple[int, list[bytes]] | None = None  # what wakes it from its rest
         self._woken = asyncio.Event()
 
@@ -89,8 +89,8 @@ class Talk:
         number, messages = 0, list[bytes]()
         if self._rests:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), REST_SECONDS)
-        self._rests = False
+                await asyncio.wait_for(self._woken.wait(), self._rests)
+        self._rests = 0.0
         if self._next is not None:
             (number, messages), self._next = self._next, None
         answer = await asyncio.wait_for(self._call(number, messages, self._seen), self._silence)
@@ -98,7 +98,7 @@ class Talk:
             raise EngineError("its task ended")
         self._seen = answer["last"]
         news: list[bytes] = answer["messages"]
-        self._rests = rests(news, self._posted)
+        self._rests = rest_after(news, self._posted)
         self._woken.clear()
         return news
 
@@ -106,7 +106,7 @@ class Talk:
         """Mail for it: what wakes it from its rest also asks for news."""
         self._posted = max(self._posted, number)
         if self._rests:
-            self._rests, self._next = False, (number, messages)
+            self._rests, self._next = 0.0, (number, messages)
             self._woken.set()
         else:
             await self._call(number, messages, None)

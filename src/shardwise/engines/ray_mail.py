@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from shardwise.engines.agent import REST_SECONDS, rests
+from shardwise.engines.agent import REST_SECONDS, rest_after
 
 
 class Talks:
@@ -32,7 +33,7 @@ class Talks:
         self._actors: dict[str, Any] = {}  # agent -> actor
         self._answers: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()  # agent, actor, what it answered
         self._posted: dict[str, int] = {}  # pieces of mail, by agent
-        self._resting: dict[str, int] = {}  # agents that nobody asks for news right now -> what was seen of them
+        self._resting: dict[str, tuple[int, float]] = {}  # agent -> what was seen of it, until when nobody asks it
         self._lock = threading.Lock()
 
     def begin(self, actor: Any) -> None:
@@ -41,10 +42,9 @@ class Talks:
 
     def take(self) -> None:
         """Read what agents answer, as soon as one does, and ask those for news that have rested long enough."""
-        if self._answers.empty():
-            self._wake_the_resting()
+        left = self._ask_the_rested()
         with contextlib.suppress(queue.Empty):
-            self._read(*self._answers.get(timeout=REST_SECONDS))
+            self._read(*self._answers.get(timeout=left))
 
     def post(self, agent: str, number: int, messages: list[bytes]) -> None:
         """Hand mail to an agent: what wakes it from its rest also asks for news. Any thread may call this."""
@@ -53,7 +53,7 @@ class Talks:
             return
         with self._lock:
             self._posted[agent] = max(number, self._posted.get(agent, 0))
-            seen = self._resting.pop(agent, None)
+            seen, _ = self._resting.pop(agent, (None, 0.0))
         if seen is None:
             actor.talk.remote(number, list(messages), None)  # whether it arrives is seen by who waits for news
         else:
@@ -63,11 +63,17 @@ class Talks:
         answer = actor.talk.remote(number, messages or [], seen).future()
         answer.add_done_callback(lambda answer: self._answers.put((agent, actor, answer)))
 
-    def _wake_the_resting(self) -> None:
+    def _ask_the_rested(self) -> float:
+        """Seconds until the next one has rested enough."""
+        now = time.monotonic()
         with self._lock:
-            resting, self._resting = self._resting, {}
-        for agent, seen in resting.items():
+            due = {agent: seen for agent, (seen, until) in self._resting.items() if until <= now}
+            for agent in due:
+                del self._resting[agent]
+            left = min((until - now for _, until in self._resting.values()), default=REST_SECONDS)
+        for agent, seen in due.items():
             self._ask(agent, self._actors[agent], seen)
+        return left
 
     def _read(self, agent: str, actor: Any, answer: Any) -> None:
         """Read an agent's mail, and ask for more."""
@@ -90,10 +96,10 @@ class Talks:
 
     def _may_rest(self, agent: str, last: int, messages: list[bytes]) -> bool:
         with self._lock:
-            resting = rests(messages, self._posted.get(agent, 0))
-            if resting:
-                self._resting[agent] = last
-        return resting
+            seconds = rest_after(messages, self._posted.get(agent, 0))
+            if seconds:
+                self._resting[agent] = last, time.monotonic() + seconds
+        return seconds > 0
 
     def _forget(self, agent: str, actor: Any, error: Exception | None) -> None:
         self._actors.pop(agent, None)
