@@ -9,7 +9,7 @@ import pytest
 from shardwise import records
 from shardwise.compute.task import TaskSpec
 from shardwise.engines import mail
-from shardwise.engines.agent import Agent, Terms, rests
+from shardwise.engines.agent import BRIEF_SECONDS, REST_SECONDS, Agent, Terms, rest_after
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, SlotDown, SlotUp
 
 
@@ -127,13 +127,14 @@ def test_no_task_begins_before_the_programs_that_were_named_are_there(slot: Slot
     slot.agent._clear()
 
 
-def test_nobody_rests_while_something_is_under_way_or_on_its_way(slot: Slot) -> None:
+def test_nobody_rests_for_long_while_something_is_under_way_or_on_its_way(slot: Slot) -> None:
     slot.said()
     slot.send(1)
     slot.send(2)
+    assert rest_after(slot.said(), posted=2) == 0, "nothing has ended"
     slot.hear(Finished(0, b"{}"))
-    assert not rests(slot.said(), posted=2), "the other one has begun"
+    assert rest_after(slot.said(), posted=2) == BRIEF_SECONDS, "the other one has begun"
     slot.hear(Finished(0, b"{}"))
     news = slot.said()
-    assert rests(news, posted=2)
-    assert not rests(news, posted=3), "it will begin as soon as it arrives"
+    assert rest_after(news, posted=2) == REST_SECONDS
+    assert rest_after(news, posted=3) == BRIEF_SECONDS, "it will begin as soon as it arrives"

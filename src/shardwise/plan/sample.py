@@ -19,7 +19,7 @@ SPREAD = 4
 """Tasks for each worker that are measured while all of them work."""
 
 
-LONG = 16
+LONG = 64
 """Units of a long task where one worker is all there is."""
 
 
