@@ -58,6 +58,13 @@ def test_row_wise_expressions_have_a_type_and_columns(text: str, kind: pa.DataTy
     assert referenced_columns(text, SCHEMA) == columns
 
 
+@pytest.mark.parametrize("terms", [700, 5000])
+def test_a_sum_of_more_terms_than_a_stack_has_room_for_is_refused_with_the_way_out(terms: int) -> None:
+    assert check_expression(" + ".join(["a"] * 100), SCHEMA) == pa.int64()
+    with pytest.raises(ExpressionError, match="with_columns"):
+        check_expression(" + ".join(["a"] * terms), SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -25,6 +25,7 @@ PLAIN = Measures(reading=1.0, computing=9.0, workers=2, memory=100, limit=1000)
         (replace(PLAIN, merging=30.0), "communication", "keep the data where it is"),
         (replace(PLAIN, carrying=30.0, carried=1 << 30), "communication", "files that workers read"),
         (replace(PLAIN, interpreted=12.0, factor=30.0), "interpreter", "vectorise before you add workers"),
+        (replace(PLAIN, waiting=8.0), "latency", "more workers than cores"),
         (replace(PLAIN, crowding=0.9), "memory bandwidth", "fewer workers"),
         (Measures(), "nothing", "none"),
     ],

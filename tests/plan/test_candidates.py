@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shardwise.plan.candidates import Ground, choose, way, ways
+from shardwise.plan.candidates import Ground, choose, costs_on, way, ways
 from shardwise.plan.choose import Choice
 from shardwise.plan.forecast import Load
 from shardwise.plan.sample import Phase, Sample, Tried
@@ -86,3 +86,21 @@ def test_data_that_is_carried_counts_for_workers_only() -> None:
     assert carried - without == 1 << 30
     alone = replace(LOCAL, engine="inline", workers=1)
     assert way(ground(sample, carried=1 << 30), alone, cut).memory == way(ground(sample), alone, cut).memory
+
+
+def native(cpu: float) -> Sample:
+    """Kernels in this process, whose long task took so many seconds of processors for each second."""
+    tasks = (Tried(1.0, 0.1, cpu=0.1), Tried(30.0, 3.0, cpu=3.0 * cpu))
+    return Sample("inline", 1, tuple(Phase(1, task.seconds, (task,)) for task in tasks))
+
+
+@pytest.mark.parametrize(("cpu", "inline"), [(2.0, 20.0), (1.0, 13.3), (1.5, 17.1)])
+def test_longer_tasks_keep_more_threads_busy_than_those_of_a_sample(cpu: float, inline: float) -> None:
+    known = ground(native(cpu), native=True)
+    assert way(known, LOCAL.alone("inline"), cut).forecast.seconds == pytest.approx(inline, rel=0.02)
+    assert costs_on(known, "local").each == pytest.approx(0.1 * cpu), "of one thread, what all of them took together"
+
+
+def test_the_less_threads_were_busy_the_less_is_known() -> None:
+    wide, narrow = (costs_on(ground(native(cpu), native=True), "inline").doubt for cpu in (1.0, 2.0))
+    assert wide == pytest.approx(narrow + 0.125)

@@ -146,6 +146,7 @@ def tried(commit: Commit, weights: Weights) -> Tried:
         m.read_seconds,
         m.compute_seconds,
         m.write_seconds,
+        m.cpu_seconds,
         m.rows_in,
         m.bytes_in,
         sum(output.size for output in commit.outputs),

@@ -65,6 +65,7 @@ class ActiveAttempt:
         self.log = say
         self._on_progress = on_progress
         self._next_sign = 0.0
+        self._cpu = time.process_time()
         self._counts = Metrics()
         self._seconds = {"read": 0.0, "compute": 0.0, "write": 0.0}
         self._phases: list[str] = []
@@ -188,6 +189,7 @@ class ActiveAttempt:
             read_seconds=self._seconds["read"],
             compute_seconds=self._seconds["compute"],
             write_seconds=self._seconds["write"],
+            cpu_seconds=time.process_time() - self._cpu,
             bytes_out=sum(output.size for output in self._outputs.values()),
             peak_memory=peak_memory() if self.spec.measured else 0,
         )

@@ -46,6 +46,14 @@ def refusal(text: str, fault: Fault, fix: str = _FIX) -> ExpressionError:
     return ExpressionError(f"the expression is refused: {fault.reason}\n{point_at(text, fault.at, fault.length)}", fix)
 
 
+def too_deep(text: str) -> ExpressionError:
+    return refusal(
+        text,
+        Fault("too many operations lie inside each other, as each term of a sum does in the next"),
+        "give parts of it names of their own with with_columns, and put those together in a second with_columns",
+    )
+
+
 def fold(name: str) -> str:
     """DuckDB compares identifiers without regard to the case of ASCII letters."""
     return name.encode().lower().decode()
@@ -108,6 +116,8 @@ def _serialize(before: str, text: str, after: str, must_parse: bool = True) -> A
         return None
     at = int(tree.get("position", -1)) - len(before)
     reason = tree.get("error_message", "it does not parse").splitlines()[0]
+    if reason.startswith("Max expression depth"):
+        raise too_deep(text)
     if at >= len(text.encode()):
         at, reason = len(text.rstrip().encode()), "it ends too early"
     raise refusal(text, Fault(reason, at))

@@ -12,7 +12,7 @@ import json
 
 import pyarrow as pa
 
-from shardwise.compute.expression_tree import Fault, Walk, connection, fold, parse, refusal
+from shardwise.compute.expression_tree import Fault, Walk, connection, fold, parse, refusal, too_deep
 
 _INPUT = "__input"
 
@@ -98,7 +98,11 @@ def referenced_columns(text: str, schema: pa.Schema) -> list[str]:
 @functools.lru_cache(maxsize=256)
 def _referenced(text: str, schema: pa.Schema) -> tuple[str, ...]:
     walk = Walk({fold(name) for name in schema.names})
-    for fault in walk.faults(parse(text)):
+    try:
+        faults = list(walk.faults(parse(text)))
+    except RecursionError:
+        raise too_deep(text) from None
+    for fault in faults:
         raise refusal(text, fault)
     for name, at in walk.columns:
         alike = [have for have in schema.names if fold(have) == name]

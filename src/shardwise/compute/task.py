@@ -88,12 +88,14 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What an attempt cost. Seconds by the worker's own monotonic clock, bytes, rows."""
+    """What an attempt cost. Seconds by the worker's own monotonic clock, bytes, rows. ``cpu_seconds``: of processors,
+    that all threads of the worker's process took meanwhile."""
 
     seconds: float = 0.0
     read_seconds: float = 0.0
     compute_seconds: float = 0.0
     write_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     rows_in: int = 0
     bytes_in: int = 0
     rows_out: int = 0

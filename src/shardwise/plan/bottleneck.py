@@ -48,6 +48,8 @@ class Measures:
         Until workers are up; of tasks that merge; of what travels from this process to workers.
     between : float
         Between tasks.
+    waiting : float
+        Of what is computing by the clock: in which no processor worked.
     carried : int
         Bytes that travel.
     crowding : float
@@ -71,6 +73,7 @@ class Measures:
     merging: float = 0.0
     carrying: float = 0.0
     between: float = 0.0
+    waiting: float = 0.0
     carried: int = 0
     crowding: float = 0.0
     workers: int = 1
@@ -161,6 +164,13 @@ def _resource(of: Measures, work: float) -> Bottleneck:
         how = "data parallelism over hosts, each with storage of its own" if of.crowding > CROWDED else "more workers"
         less = "fewer columns, a columnar format, less compression" if most == "reading" else "fewer columns and rows"
         return Bottleneck("I/O", share, f"{less}; then {how}")
+    if of.waiting > MOST * of.computing:
+        return Bottleneck(
+            "latency",
+            f"{share}, and for {of.waiting / of.computing * 100:.0f} % of that no processor works: the function waits "
+            "for something, a network or a lock",
+            "more workers than cores, as waits overlap; or ask for many things at once",
+        )
     if of.interpreted >= INTERPRETED:
         return Bottleneck(
             "interpreter",

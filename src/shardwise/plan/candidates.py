@@ -90,7 +90,7 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     """What a choice would take."""
     name = parse_engine(choice.engine)[0]
     load = cut(choice)
-    costs = costs_on(ground, name, choice.workers)
+    costs = costs_on(ground, name)
     sample = ground.sample
     here = name == "inline"
     start = 0.0 if here else sample.start + _warming(sample, costs) if _measured_on(sample, name) else START_SECONDS
@@ -109,19 +109,25 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     return Way(choice, found, memory, costs, load, ground.sized)
 
 
-def costs_on(ground: Ground, name: str, workers: int) -> Costs:
+def costs_on(ground: Ground, name: str) -> Costs:
     """Costs of a task there, from where they were measured.
 
-    Kernels use all threads of this process inline, and one core each in workers: then a task takes as many times as
-    long as there are cores, and workers do not crowd each other.
+    Kernels use all threads of this process inline, and one core each in workers: there a task takes as many times as
+    long as it kept cores busy here, and workers do not crowd each other. The tasks of a sample are short, and pieces
+    that threads share out are few in them, so that some threads have nothing to do at the end. In the long tasks of the
+    run that is less: half of what is missing to all cores is taken to be made up for, and half of that is in doubt.
     """
     sample = ground.sample
     costs = replace(fit(sample), between=_between(sample))
     was, becomes = parse_engine(sample.engine)[0] == "inline", name == "inline"
-    if not ground.native or was == becomes:
+    if not ground.native or not (was or becomes):
         return costs
+    kept = min(sample.parallelism, ground.cores) or ground.cores
+    if was and not becomes:
+        return replace(costs.times(kept), crowding=0.0)
     if was:
-        return replace(costs.times(float(ground.cores)), crowding=0.0)
+        gain = (1 - kept / ground.cores) / 2
+        return replace(costs.times(kept / (kept + (ground.cores - kept) / 2)), doubt=costs.doubt + gain / 2)
     crowd = 1 + costs.crowding * (ground.cores - 1)
     return replace(costs.times(crowd / ground.cores), crowding=0.0)
 

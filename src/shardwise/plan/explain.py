@@ -56,15 +56,17 @@ def measures(way: Way, ground: Ground, interpreted: float) -> Measures:
     seconds = sum(way.costs.seconds(weights.between(t.first, t.last), way.choice.workers) for t in readers)
     merging = sample.merge * sum(len(task.needs) for task in way.load.tasks if not task.done)
     inputs = sum(t.read for t in tried)
+    computing = max(0.0, seconds - reading - writing)
     here = way.choice.engine == "inline"
     return Measures(
         reading=min(reading, seconds),
-        computing=max(0.0, seconds - reading - writing),
+        computing=computing,
         writing=min(writing, seconds),
         starting=0.0 if here else sample.start * way.choice.workers,
         merging=merging,
         carrying=0.0 if here else ground.carry,
         between=way.costs.between * len(readers),
+        waiting=sample.idle * computing,
         carried=0 if here else ground.carried,
         crowding=way.costs.crowding,
         workers=way.choice.workers,

@@ -50,8 +50,8 @@ class Setting:
         Seconds until workers are up.
     carry : float
         Seconds of bringing them what lies in this process's memory.
-    head, tail : float
-        Seconds before the first task is sent and after the last commit.
+    head : float
+        Seconds before the first task is sent.
     commit : float
         Seconds of a commit by itself.
     """
@@ -61,7 +61,6 @@ class Setting:
     start: float = 0.0
     carry: float = 0.0
     head: float = 0.0
-    tail: float = 0.0
     commit: float = 0.0
 
 
@@ -122,13 +121,12 @@ def forecast(load: Load, costs: Costs, merge: float, setting: Setting) -> Foreca
     courses = [carry_out(tasks, world, seed, budgets) for seed in range(rounds)]
     work = fmean(course.seconds for course in courses)
     chance = pstdev([course.seconds for course in courses])
-    fixed = setting.head + setting.tail
-    seconds = work + fixed
+    seconds = work + setting.head
     half = T80_MANY * math.hypot(chance, DRIFT * seconds, costs.doubt / T80_MANY * max(0.0, work - setting.start))
     busy = fmean(course.busy for course in courses)
     return Forecast(
         seconds,
-        max(fixed, seconds - half),
+        max(setting.head, seconds - half),
         seconds + half,
         _by_stage([course.ends for course in courses], setting.head),
         max(0.0, 1 - busy / (work * setting.workers)) if work else 0.0,

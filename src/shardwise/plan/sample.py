@@ -35,6 +35,8 @@ class Tried:
         By its worker's clock.
     read, compute, write : float
         Seconds inside it.
+    cpu : float
+        Seconds of processors that its process took meanwhile.
     rows, size : int
         Rows and bytes in memory that were read.
     out : int
@@ -48,6 +50,7 @@ class Tried:
     read: float = 0.0
     compute: float = 0.0
     write: float = 0.0
+    cpu: float = 0.0
     rows: int = 0
     size: int = 0
     out: int = 0
@@ -111,6 +114,37 @@ class Sample:
     def warm(self) -> tuple[Phase, ...]:
         """Phases whose tasks cost what others will; the cold ones only where there are no others."""
         return tuple(phase for phase in self.phases if not phase.cold and phase.tried) or self.phases
+
+    @property
+    def parallelism(self) -> float:
+        """Processors that long tasks kept busy while their worker was the only one, at least 1; 0 where nothing tells.
+
+        Examples
+        --------
+        >>> Sample("inline", 1, (Phase(1, 4.2, (Tried(1.0, 1.0, cpu=1.0), Tried(9.0, 3.0, cpu=4.5))),)).parallelism
+        1.5
+        """
+        heaviest = max((task.weight for task in self._alone), default=0.0)
+        long = [task for task in self._alone if task.weight >= heaviest / 2]
+        return max(1.0, sum(task.cpu for task in long) / sum(task.seconds for task in long)) if long else 0.0
+
+    @property
+    def idle(self) -> float:
+        """Part of the seconds that tasks computed by the clock, a worker at a time, in which no processor worked, at
+        least: all that worked is taken to have computed.
+
+        Examples
+        --------
+        >>> Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, compute=0.8, cpu=0.2),)),)).idle
+        0.75
+        """
+        computing = sum(task.compute for task in self._alone)
+        return max(0.0, 1 - sum(task.cpu for task in self._alone) / computing) if computing else 0.0
+
+    @property
+    def _alone(self) -> list[Tried]:
+        """Tasks beside which no other was under way, and of which it is known what processors did."""
+        return [task for phase in self.warm if phase.busy == 1 for task in phase.tried if task.cpu]
 
     def facts(self, total: float) -> dict[str, Any]:
         """What a plan says of it: how many tasks, of which share of the data (weights add up to ``total``)."""
