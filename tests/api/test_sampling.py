@@ -17,8 +17,8 @@ COUNT = 2000
 class Pretended(Sampler):
     """Tasks take what they are said to take, at once."""
 
-    def __init__(self, workers: int, fixed: float, each: float, cold: float) -> None:
-        work: Any = SimpleNamespace(part_batches=1, target=None)
+    def __init__(self, workers: int, fixed: float, each: float, cold: float, kernels: bool = False) -> None:
+        work: Any = SimpleNamespace(part_batches=1, target=None, is_native=kernels)
         choice: Any = SimpleNamespace(workers=workers, engine="local")
         super().__init__(work, COUNT, choice, None, lambda graph: {})  # type: ignore[arg-type]
         self._cost = fixed, each, cold
@@ -51,6 +51,12 @@ def test_what_tasks_cost_by_themselves_is_not_taken_for_a_pace(workers: int) -> 
     """A short task that takes half a second says little of one of twenty units."""
     found = tried(Pretended(workers, 0.5, 0.001, cold=0.5).take())
     assert found > 0.03 * COUNT
+
+
+def test_kernels_get_one_task_as_long_as_can_be() -> None:
+    sample = Pretended(1, 0.09, 0.005, cold=0.5, kernels=True).take()
+    assert [task.weight for task in sample.warm[-1].tried] == [90.0]
+    assert [phase.tried[0].weight for phase in sample.warm] == [1.0, 8.0, 90.0]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

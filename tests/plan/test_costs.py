@@ -79,9 +79,11 @@ def test_costs_are_never_negative(points: list[tuple[float, float]]) -> None:
     assert fixed >= 0 and each >= 0
 
 
-@given(st.integers(1, 3000), st.integers(1, 16), st.sampled_from([1, 8]), st.floats(0.001, 0.2))
-def test_what_is_tried_is_at_most_the_share_and_never_twice(count: int, workers: int, unit: int, share: float) -> None:
-    found = choose_trials([(0, count)], Weights((0, count), (1.0,)), workers, unit, share)
+@given(st.integers(1, 3000), st.integers(1, 16), st.sampled_from([1, 8]), st.floats(0.001, 0.2), st.booleans())
+def test_what_is_tried_is_at_most_the_share_and_never_twice(
+    count: int, workers: int, unit: int, share: float, kernels: bool
+) -> None:
+    found = choose_trials([(0, count)], Weights((0, count), (1.0,)), workers, unit, share, kernels)
     ranges = sorted([*found.cold, *found.alone, *found.together])
     assert ranges and all(a < b for a, b in ranges)
     assert all(before <= after for (_, before), (after, _) in pairwise(ranges))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.machine import memory_of_children, peak_memory, resident_memory
+from shardwise.plan.costs import line
 from shardwise.plan.graphs import source_stage
 from shardwise.plan.sample import SECONDS, SHARE, Phase, Sample, Tried, choose_trials
 from shardwise.plan.shards import Weights, gaps
@@ -62,7 +63,8 @@ class Sampler:
             What takes longer by what the first tasks showed is left out.
         """
         workers = self.choice.workers
-        trials = choose_trials(self._gaps(), self._weights(), workers, self.work.part_batches, share)
+        unit, kernels = self.work.part_batches, self.work.is_native
+        trials = choose_trials(self._gaps(), self._weights(), workers, unit, share, kernels)
         began, before = time.monotonic(), resident_memory()
         start = 0.0
         if trials.cold:
@@ -92,19 +94,22 @@ class Sampler:
         return Weights.of(self.work.pipeline.source.fragments)
 
     def _shortened(self, ranges: Ranges, workers: int, seconds: float) -> Ranges:
-        """As much of each range as can be tried in so long, at the pace of the last phase: a unit of each at least.
+        """As much of each range as can be tried in so long, by what warm tasks cost so far: a unit of each at least.
         Where even that takes too long: of as many as there are workers, and of none that one worker tried before."""
-        warm = [phase for phase in self.phases if not phase.cold]
+        warm = [(t.weight, t.seconds) for phase in self.phases if not phase.cold for t in phase.tried]
         if not warm or not ranges:
             return ranges
-        weights, last, unit = self._weights(), warm[-1].tried, self.work.part_batches
-        pace = sum(t.seconds for t in last) / max(sum(t.weight for t in last), 1e-9) / workers
-        needed = sum(weights.between(a, b) for a, b in ranges) * pace
-        if needed <= seconds:
+        weights, unit = self._weights(), self.work.part_batches
+        fixed, each = line(warm)
+
+        def needed(of: Ranges) -> float:
+            return sum(fixed + each * weights.between(a, b) for a, b in of) / workers
+
+        if needed(ranges) <= seconds:
             return ranges
-        part = max(0.0, seconds) / needed
+        part = max(0.0, seconds) / needed(ranges)
         cut = [(a, min(b, (a // unit + max(1, int((b - a) / unit * part))) * unit)) for a, b in ranges]
-        if sum(weights.between(a, b) for a, b in cut) * pace <= 2 * seconds:
+        if needed(cut) <= 2 * seconds:
             return cut
         return cut[:workers] if workers > 1 else []
 

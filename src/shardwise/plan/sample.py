@@ -19,8 +19,11 @@ SPREAD = 4
 """Tasks for each worker that are measured while all of them work."""
 
 
-LONG = 64
+LONG = 16
 """Units of a long task where one worker is all there is."""
+
+MIDDLE = 8
+"""Units of the task between the short and the long one of kernels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,12 @@ class Trials:
 
 
 def choose_trials(
-    gaps: Sequence[tuple[int, int]], weights: Weights, workers: int, unit: int, share: float = SHARE
+    gaps: Sequence[tuple[int, int]],
+    weights: Weights,
+    workers: int,
+    unit: int,
+    share: float = SHARE,
+    kernels: bool = False,
 ) -> Trials:
     """Where to try at most ``share`` of what is left, and at least one unit of it.
 
@@ -184,6 +192,9 @@ def choose_trials(
         Ordinals that a cut must be a multiple of.
     share : float
         Of the units that are left.
+    kernels : bool
+        Whether kernels do all the work: one worker then gets one task as long as can be, as they use their threads, and
+        fill their buffers, only where there is enough to do.
 
     Examples
     --------
@@ -200,7 +211,8 @@ def choose_trials(
     cold = workers if allowed >= workers + 2 else 0
     rest = allowed - cold
     single = rest if workers == 1 else max(1, rest // (2 * workers)) if rest > workers else 0
-    alone, together = _lengths(single, 1), _lengths(rest - single, workers)
+    long = _of_kernels if kernels and workers == 1 else _lengths
+    alone, together = long(single, 1), _lengths(rest - single, workers)
     found = _spread(units, [1] * cold + alone + together)
     edge = cold + len(alone)
     return Trials(tuple(found[:cold]), tuple(found[cold:edge]), tuple(found[edge:]))
@@ -209,8 +221,7 @@ def choose_trials(
 def _lengths(units: int, workers: int) -> list[int]:
     """Lengths of tasks that make up at most so many units, for workers that take them side by side: at first as many of
     one unit as there are workers, then long ones, so that what a task costs can be told from what its data costs. Those
-    are of one length, so that all workers are busy to the end. One worker gets few and longer ones: kernels use their
-    threads only where there is enough to do.
+    are of one length, so that all workers are busy to the end. One worker gets few and longer ones.
 
     Examples
     --------
@@ -223,6 +234,19 @@ def _lengths(units: int, workers: int) -> list[int]:
     count = max(workers, min((SPREAD - 1) * workers, left // (5 if workers > 1 else LONG)))
     count -= count % workers
     return [1] * workers + [left // count] * count
+
+
+def _of_kernels(units: int, workers: int) -> list[int]:
+    """A short task, one in the middle, which tells how long the long one may be, and a long one.
+
+    Examples
+    --------
+    >>> _of_kernels(72, 1), _of_kernels(12, 1)
+    ([1, 8, 63], [1, 11])
+    """
+    if units < 3 * MIDDLE:
+        return _lengths(units, workers)
+    return [1, MIDDLE, units - MIDDLE - 1]
 
 
 def _starts(first: int, last: int, unit: int) -> list[int]:
