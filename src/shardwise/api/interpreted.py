@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,41 +22,75 @@ from shardwise.compute.attempt import ActiveAttempt
 from shardwise.compute.guard import take
 from shardwise.compute.operations import Map, functions
 from shardwise.compute.task import TaskSpec
+from shardwise.plan.explain import VECTORISE
+from shardwise.plan.graphs import source_stage_name
 
 if TYPE_CHECKING:
+    from shardwise.api.runs import RunLedger
+    from shardwise.plan.sample import Sample
     from shardwise.plan.work import Work
 
-FEW, MANY = 256, 1280
-"""Rows that functions are called on."""
+MANY, PART = 1280, 5
+"""Rows that functions are called on at most, and the part of them that they are called on before."""
+
+SLOWEST_ROW = 0.001
+"""A function that takes longer for a row, in seconds, is not called again only to count its steps."""
+
+SECONDS = 0.1
+"""What calling a function once more may take, where the steps are not counted."""
 
 
-def steps_of_a_row(work: Work) -> float:
+def sampled_steps(work: Work, ledger: RunLedger, sample: Sample) -> float:
+    """``steps_of_a_row`` where functions take the time and do not take too long to ask, on a batch that a worker lived
+    through."""
+    reading, computing = (sum(getattr(task, name) for task in sample.tried) for name in ("read", "compute"))
+    rows = sum(task.rows for task in sample.tried)
+    done = ledger.committed(source_stage_name(work))
+    if computing < VECTORISE * reading or not rows or computing / rows > SLOWEST_ROW or work.guarded or not done:
+        return 0.0
+    return steps_of_a_row(work, done[0].first, computing / rows)
+
+
+def steps_of_a_row(work: Work, ordinal: int = 0, seconds: float = 0.0) -> float:
     """Lines of Python that one more row costs, in the functions of ``map``; 0 where that cannot be told.
 
     Classes are left out, as building them may take long, and so is what fails on a part of a batch.
+
+    Parameters
+    ----------
+    work : Work
+        Settled.
+    ordinal : int
+        Of a batch that functions have been called on already: what would end a process has ended another one.
+    seconds : float
+        That a row takes: the fewer are looked at.
     """
     pipeline = work.pipeline
     maps = any(isinstance(op, Map) for op in pipeline.operations)
     if not maps or sys.gettrace() is not None or any(inspect.isclass(f.call) for f in functions(pipeline.operations)):
         return 0.0
+    most = int(min(MANY, SECONDS / seconds)) if seconds > 0 else MANY
     with tempfile.TemporaryDirectory(prefix="shardwise-") as directory:
         attempt = ActiveAttempt(TaskSpec("steps", "steps", 0, 0, "", 0, 1, directory), None, lambda line: None)
         try:
-            return _slope(work, attempt)
-        except Exception:  # on part of a batch a function may fail; the run will tell if it does on a whole one
+            return _slope(work, attempt, ordinal, most)
+        except (
+            Exception,
+            SystemExit,
+        ):  # on part of a batch a function may fail; the run will tell if it does on a whole one
             return 0.0
         finally:
             attempt.close()
 
 
-def _slope(work: Work, attempt: ActiveAttempt) -> float:
+def _slope(work: Work, attempt: ActiveAttempt, ordinal: int, rows: int) -> float:
     pipeline = work.pipeline
     begin, _ = guarding.span(pipeline.operations, False)
-    batch = next(iter(pipeline.source.read(0, 1)))
+    batch = next(iter(pipeline.source.read(ordinal, ordinal + 1)))
     for op in pipeline.operations[:begin]:
         batch = replace(batch, data=pipeline.apply(op, batch, attempt))
-    most = min(MANY, len(batch.data))
-    few = min(FEW, most // 5)
+    most = min(rows, len(batch.data))
+    few = most // PART
     if few < 1:
         return 0.0
 
@@ -69,8 +104,8 @@ def _slope(work: Work, attempt: ActiveAttempt) -> float:
 
         return chain
 
-    call(few)()  # imports and caches
-    with open("/dev/null", "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        call(few)()  # imports and caches
         return max(0.0, (_lines(call(most)) - _lines(call(few))) / (most - few))
 
 

@@ -51,7 +51,10 @@ def choice_of(work: Work, options: Options, end: int) -> Choice:
     named = engine_label(options.engine)
     far = engine_reach(options.engine) == "network"
     room = engine_room(options.engine) if far and options.workers is None else None
-    return choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
+    choice = choose(work, named, options.workers, options.memory_bytes, options.shard_bytes, end, far, room)
+    if options.timeout is not None and choice.undecided:
+        return choice.beside("only a process can be given a time limit")
+    return choice
 
 
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:

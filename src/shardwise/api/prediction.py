@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from shardwise.api.earlier import earlier_sample
 from shardwise.api.lender import Lender
 from shardwise.api.options import Options
 from shardwise.api.planning import (
@@ -19,15 +20,15 @@ from shardwise.api.planning import (
     settle,
     stages_of,
 )
-from shardwise.api.runs import RunLedger, look_at, open_ledger
+from shardwise.api.runs import RunLedger, look_at, open_ledger, remember_access
 from shardwise.api.sampling import Sampler
 from shardwise.compute.machine import usable_cores, usable_memory
 from shardwise.engines.registry import engine_label, parse_engine
-from shardwise.errors import RunIsTaken
+from shardwise.errors import RunIsTaken, UsageError
 from shardwise.plan import held
 from shardwise.plan.candidates import Ground, Way, choose, ways
 from shardwise.plan.choose import IF_SHORT, Choice
-from shardwise.plan.explain import VECTORISE, explain
+from shardwise.plan.explain import explain
 from shardwise.plan.fitting import refuse_what_does_not_fit
 from shardwise.plan.forecast import Load
 from shardwise.plan.memory import USABLE_SHARE, projected
@@ -35,16 +36,15 @@ from shardwise.plan.plan import Plan
 from shardwise.plan.sample import SHARE, Sample
 from shardwise.plan.scaled import Scaled
 from shardwise.plan.shards import Weights
-from shardwise.plan.work import Work
+from shardwise.plan.work import Work, WriteTo
 from shardwise.records import plain, revive
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
+from shardwise.run.ephemeral import EphemeralLedger
+from shardwise.run.output import holds_other_data
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
-
-SLOWEST_ROW = 0.001
-"""A function that takes longer for a row, in seconds, is not called again only to count its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +67,53 @@ def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
     with _ledger(work, job.title, here, ask.share) as ledger:
         end = reach(work, here.share, ledger)
         planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled)
-        if ask.share <= 0 or ledger.is_finished or end <= work.part_batches or not ledger.takes_commits:
-            return planner.unmeasured()
+        why_not = _why_not(planner, ask.share)
         head = time.monotonic() - began
-        return planner.measured(planner.trying(ask.share), head)[0]
+        if not why_not:
+            return planner.measured(planner.trying(ask.share), head)[0]
+        if not (scaled.rows or scaled.engine):
+            return planner.unmeasured(why_not)
+        earlier = earlier_sample(work, ledger)
+        if earlier is None:
+            raise UsageError(
+                f"what that would take cannot be told: {why_not}",
+                "plan for what is there with the sample, in a run of several batches (batch_rows makes them smaller)",
+            )
+        return planner.measured(earlier, head)[0]
+
+
+def _why_not(planner: Planner, share: float) -> str:
+    """Why nothing can be tried for a plan; empty: it can."""
+    work, ledger = planner.work, planner.ledger
+    if share <= 0:
+        return "nothing is tried (--no-sample)"
+    if ledger.is_finished:
+        return "the run is finished"
+    if not ledger.takes_commits:
+        return "another driver works in the run"
+    if planner.end <= work.part_batches:
+        return "to try one batch would be to do all of it"
+    if isinstance(work.target, WriteTo):
+        where = work.target.directory
+        if work.target.overwrite and holds_other_data(where, ledger.id):
+            return f"the first task that is tried would replace what is in {where}"
+        if planner.options.restart:
+            return f"a restart begins with emptying {where}"
+    return ""
 
 
 @contextlib.contextmanager
 def _ledger(work: Work, title: str, options: Options, share: float) -> Iterator[RunLedger]:
-    """The run's ledger, to commit what is tried; to look at only, where nothing is or another driver works in it."""
+    """The run's ledger, to commit what is tried; to look at only, where nothing is or another driver works in it. A run
+    that would begin anew is not touched: what is tried for it is not kept."""
     with contextlib.ExitStack() as stack:
         ledger = None
-        if share > 0:
+        if share > 0 and options.restart:
+            memory = EphemeralLedger()
+            stack.callback(memory.close)
+            remember_access(work, options)
+            ledger = RunLedger(memory, "")
+        elif share > 0:
             with contextlib.suppress(RunIsTaken):
                 ledger = stack.enter_context(open_ledger(work, title, options))
         yield ledger or stack.enter_context(look_at(work, title, options))
@@ -119,8 +154,8 @@ class Planner:
         """Whether so much is left that trying one worker and all of them takes little of it."""
         return self.end * SHARE / self.work.part_batches >= self.choice.workers + 4
 
-    def unmeasured(self) -> Plan:
-        """What is known without running anything."""
+    def unmeasured(self, why: str = "") -> Plan:
+        """What is known without running anything, and why nothing was run for it."""
         choice = self.choice
         memory = projected(self.work, parse_engine(choice.engine)[0], choice.workers)
         return Plan(
@@ -132,7 +167,7 @@ class Planner:
             memory,
             self.options.memory_bytes,
             self.ledger.kept_at,
-            choice.reasons,
+            (*choice.reasons, *([f"no time is predicted: {why}"] if why else ())),
         )
 
     def measured(self, sample: Sample, head: float = 0.0) -> tuple[Plan, Choice]:
@@ -145,10 +180,11 @@ class Planner:
         """
         ground = self._ground(sample, head)
         found = ways(ground, self.scaled.choice(self.choice), self._load, self._free)
-        best = choose(found, ground.limit) if self._free else found[0]
+        best = choose(found, ground.limit) if self._free and self.choice.undecided else found[0]
         refuse_what_does_not_fit(best, ground, self.work, self.options.memory_bytes)
         made = self._plan(best, found, ground, self._steps(sample))
-        self.ledger.note("plan", made.to_dict())
+        if self.scaled == Scaled() and self.ledger.takes_commits:
+            self.ledger.note("plan", made.to_dict())
         return made, best.choice
 
     def foresee(self, sample: Sample) -> None:
@@ -164,7 +200,7 @@ class Planner:
         with contextlib.closing(lender):
             if not self.work.settled:
                 self.work = settle(self.work, self.end, self.ledger, lender.carry_out)
-            self.ledger.begin(self.work)
+            self.ledger.begin(self.work, planned=True)
             return self.sample(lender.carry_out, share)
 
     def sample(self, carry_out: CarryOut, share: float = SHARE) -> Sample:
@@ -181,7 +217,8 @@ class Planner:
 
     @property
     def _free(self) -> bool:
-        """Whether the person left the engine and the number of workers to us."""
+        """Whether the person left the engine and the number of workers to us: then ways are compared. One of them is
+        chosen only where a run would, too."""
         return self.options.engine == "auto" and self.options.workers is None and not self.scaled.engine
 
     def _load(self, choice: Choice) -> Load:
@@ -191,14 +228,9 @@ class Planner:
         return Load(graph_of(self.work, self.end, choice, self.ledger)[0].tasks, weights)
 
     def _steps(self, sample: Sample) -> float:
-        """Steps of the interpreter that a row costs, where functions take the time and do not take too long to ask."""
-        reading, computing = (sum(getattr(task, name) for task in sample.tried) for name in ("read", "compute"))
-        rows = sum(task.rows for task in sample.tried)
-        if computing < VECTORISE * reading or not rows or computing / rows > SLOWEST_ROW:
-            return 0.0
-        from shardwise.api.interpreted import steps_of_a_row
+        from shardwise.api.interpreted import sampled_steps  # here, as a job without functions needs none of it
 
-        return steps_of_a_row(self.work)
+        return sampled_steps(self.work, self.ledger, sample) if self.options.timeout is None else 0.0
 
     def _ground(self, sample: Sample, head: float) -> Ground:
         source = self.work.pipeline.source

@@ -6,7 +6,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shardwise.api.lender import Lender
@@ -96,7 +96,7 @@ class _Run:
                     if trial.rest > LEAST_TO_PLAN:
                         choice = self._replanned(choice, end, totals.ours_too(lender.carry_out))
                         lender.change(choice)
-                if not self.ledger.noted("plan"):
+                if not self._is_planned(choice):
                     self._foresee(choice, end)
                 made = self._carry_out(end, choice, carry_out)
                 keeper.check(whole=True)
@@ -143,7 +143,12 @@ class _Run:
             return None
         from shardwise.api.trial import Trial
 
-        return Trial(self.ledger, choice, self.options.timeout is not None)
+        return Trial(self.ledger, choice)
+
+    def _is_planned(self, choice: Choice) -> bool:
+        """Whether what was planned last is what is about to happen."""
+        plans = self.ledger.noted("plan")
+        return bool(plans) and (plans[-1]["engine"], plans[-1]["workers"]) == (choice.engine, choice.workers)
 
     def _foresee(self, choice: Choice, end: int) -> None:
         """Have the run's first commits tell what the rest will take, for its report."""
@@ -166,7 +171,8 @@ class _Run:
         """What a sample on workers shows: as many as were thought of, fewer, or none."""
         from shardwise.api.prediction import Planner
 
-        planner = Planner(self.job.title, self.work, self.options, self.ledger, end, choice)
+        still = replace(choice, undecided=True)
+        planner = Planner(self.job.title, self.work, self.options, self.ledger, end, still)
         return planner.measured(planner.sample(carry_out))[1] if planner.can_compare else choice
 
     def _carry_out(self, end: int, choice: Choice, carry_out: CarryOut) -> Answer:

@@ -139,13 +139,18 @@ class RunLedger:
         """Whether commits that a graph counted on were dropped since this was last asked."""
         return bool(self._keeper.superseded())
 
-    def begin(self, work: Work) -> None:
-        """Claim the output directory, unless everything is done already."""
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """How an earlier call finished the run, as ``RunInfo``; None: it is not finished."""
+        return self._done
+
+    def begin(self, work: Work, planned: bool = False) -> None:
+        """Claim the output directory, unless everything is done already; ``planned``: only to try a few tasks."""
         if isinstance(work.target, WriteTo) and self._done is None:
             from shardwise.run.output import begin_output
 
             reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
-            begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads)
+            begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads, planned=planned)
 
     def _note_command(self) -> None:
         """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""

@@ -152,6 +152,7 @@ def tried(commit: Commit, weights: Weights) -> Tried:
         m.compute_seconds,
         m.write_seconds,
         m.cpu_seconds,
+        m.queued_seconds,
         m.rows_in,
         m.bytes_in,
         sum(output.size for output in commit.outputs),

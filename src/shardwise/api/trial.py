@@ -69,8 +69,6 @@ class Trial:
         Where to commit.
     choice : Choice
         What the plan would do without a trial.
-    timed : bool
-        Whether attempts have a time limit, which only a process can enforce: then nothing is tried.
 
     Attributes
     ----------
@@ -80,12 +78,12 @@ class Trial:
         Seconds that one process would still take; infinite where that is not known.
     """
 
-    def __init__(self, ledger: RunLedger, choice: Choice, timed: bool) -> None:
+    def __init__(self, ledger: RunLedger, choice: Choice) -> None:
         self.attempts: set[int] = set()
         self.rest = math.inf
         self._ledger = ledger
         self._choice = choice
-        self._open = choice.undecided and not timed and _signal_is_free()
+        self._open = choice.undecided and _signal_is_free()
         self._loans = Loans("process")
         self._pending: list[Commit] = []
         self._pending_since = 0.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from shardwise.compute.connection import forget_connection, lend_connection, spill_directory
-from shardwise.compute.machine import peak_memory, resident_memory
+from shardwise.compute.machine import peak_memory, queued_seconds, resident_memory
 from shardwise.compute.program import CARRIED
 from shardwise.compute.task import EPHEMERAL, QUARANTINE, Metrics, Output, TaskSpec
 from shardwise.errors import InternalError, StorageError
@@ -66,6 +66,7 @@ class ActiveAttempt:
         self._on_progress = on_progress
         self._next_sign = 0.0
         self._cpu = time.process_time()
+        self._queued = queued_seconds() if spec.measured else 0.0
         self._counts = Metrics()
         self._seconds = {"read": 0.0, "compute": 0.0, "write": 0.0}
         self._phases: list[str] = []
@@ -190,6 +191,7 @@ class ActiveAttempt:
             compute_seconds=self._seconds["compute"],
             write_seconds=self._seconds["write"],
             cpu_seconds=time.process_time() - self._cpu,
+            queued_seconds=queued_seconds() - self._queued if self.spec.measured else 0.0,
             bytes_out=sum(output.size for output in self._outputs.values()),
             peak_memory=peak_memory() if self.spec.measured else 0,
         )

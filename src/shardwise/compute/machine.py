@@ -82,6 +82,14 @@ def resident_memory(pid: int | None = None) -> int:
         return int(psutil.Process(pid).memory_info().rss)
 
 
+def queued_seconds() -> float:
+    """Seconds that this thread waited for a processor, since it began; 0 where nobody tells (not Linux)."""
+    try:
+        return int(_of_kernel("/proc/thread-self/schedstat").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 def memory_of_children() -> int:
     """Bytes of physical memory that the processes below this one hold now; what several share counts once for each
     only in part (PSS), where the kernel can tell (Linux)."""

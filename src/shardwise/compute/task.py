@@ -89,13 +89,15 @@ class TaskSpec:
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """What an attempt cost. Seconds by the worker's own monotonic clock, bytes, rows. ``cpu_seconds``: of processors,
-    that all threads of the worker's process took meanwhile."""
+    that all threads of the worker's process took meanwhile; ``queued_seconds``: for which its own thread waited for
+    one."""
 
     seconds: float = 0.0
     read_seconds: float = 0.0
     compute_seconds: float = 0.0
     write_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    queued_seconds: float = 0.0
     rows_in: int = 0
     bytes_in: int = 0
     rows_out: int = 0

@@ -38,8 +38,8 @@ class Tried:
         By its worker's clock.
     read, compute, write : float
         Seconds inside it.
-    cpu : float
-        Seconds of processors that its process took meanwhile.
+    cpu, queued : float
+        Seconds of processors that its process took meanwhile, and for which it waited for one.
     rows, size : int
         Rows and bytes in memory that were read.
     out : int
@@ -54,6 +54,7 @@ class Tried:
     compute: float = 0.0
     write: float = 0.0
     cpu: float = 0.0
+    queued: float = 0.0
     rows: int = 0
     size: int = 0
     out: int = 0
@@ -133,8 +134,8 @@ class Sample:
 
     @property
     def idle(self) -> float:
-        """Part of the seconds that tasks computed by the clock, a worker at a time, in which no processor worked, at
-        least: all that worked is taken to have computed.
+        """Part of the seconds that tasks computed by the clock, a worker at a time, in which no processor worked, nor
+        was waited for, at least: all that worked is taken to have computed.
 
         Examples
         --------
@@ -142,7 +143,8 @@ class Sample:
         0.75
         """
         computing = sum(task.compute for task in self._alone)
-        return max(0.0, 1 - sum(task.cpu for task in self._alone) / computing) if computing else 0.0
+        busy = sum(task.cpu + task.queued for task in self._alone)
+        return max(0.0, 1 - busy / computing) if computing else 0.0
 
     @property
     def _alone(self) -> list[Tried]:

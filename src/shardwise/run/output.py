@@ -28,6 +28,7 @@ def begin_output(
     overwrite: bool = False,
     *,
     reads: Iterable[str] = (),
+    planned: bool = False,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Claim an output directory for a run, before work starts.
@@ -42,6 +43,8 @@ def begin_output(
         Replace what another job wrote there, as soon as the first new part is committed.
     reads : iterable of str
         Paths that the job reads: a job must not replace its own input.
+    planned : bool
+        The run is only planned so far: until it begins, another one may have the directory, and what was tried in it.
     options : dict, optional
         Storage options.
 
@@ -55,15 +58,24 @@ def begin_output(
     store = open_store(url, options)
     marker = _marker(store)
     if marker.get("run") == run_id:
+        if marker.get("planned") and not planned:
+            store.put(MARKER, json.dumps({**marker, "planned": False}).encode())
         store.delete(SUCCESS)
         return
     data = _data(store)
-    if data and not overwrite:
+    if data and not overwrite and not marker.get("planned"):
         if marker:
             raise DifferentJob(f"{store.url} is the output of another run ({marker['run']})", _FIX)
         raise UsageError(f"{store.url} is not empty: {_some(data)}", _FIX)
     _check_deletable(store, data, reads)
-    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data}).encode())
+    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data, "planned": planned}).encode())
+
+
+def holds_other_data(url: str, run_id: str, options: dict[str, Any] | None = None) -> bool:
+    """Whether an output directory has files that are neither this run's nor of a run that was only planned."""
+    store = open_store(url, options)
+    marker = _marker(store)
+    return marker.get("run") != run_id and not marker.get("planned") and bool(_data(store))
 
 
 def finish_output(url: str, run_id: str, files: Iterable[str], *, options: dict[str, Any] | None = None) -> None:

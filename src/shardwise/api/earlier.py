@@ -1,0 +1,36 @@
+"""What tasks cost in a run that needs no more of them: a sample of what is not there yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shardwise.api.sampling import tried
+from shardwise.compute.machine import peak_memory, resident_memory
+from shardwise.plan.graphs import source_stage_name
+from shardwise.plan.sample import Phase, Sample
+from shardwise.plan.shards import Weights
+from shardwise.records import revive
+
+if TYPE_CHECKING:
+    from shardwise.api.runs import RunLedger
+    from shardwise.plan.work import Work
+
+
+def earlier_sample(work: Work, ledger: RunLedger) -> Sample | None:
+    """What was tried for an earlier plan of the run; else all tasks of the run, where it is finished; else None."""
+    for note in reversed(ledger.noted("sample")):
+        noted: Sample = revive(Sample, note)
+        return noted
+    commits, outcome = ledger.committed(source_stage_name(work)), ledger.outcome
+    if not commits or outcome is None:
+        return None
+    weights = Weights.of(work.pipeline.source.fragments)
+    costs = tuple(tried(commit, weights) for commit in commits)
+    workers = int(outcome["workers"])
+    return Sample(
+        str(outcome["engine"]),
+        workers,
+        (Phase(workers, float(outcome["seconds"]), costs),),
+        before=resident_memory(),
+        driver=peak_memory(),
+    )
