@@ -107,6 +107,13 @@ def test_two_lengths_are_tried_as_soon_as_the_share_allows_it(units: int, worker
     assert len(lengths) >= 2
 
 
+@pytest.mark.parametrize(("units", "lengths"), [(20, [1]), (40, [1]), (60, [2]), (80, [1, 2])])
+def test_one_worker_is_warmed_up_as_soon_as_something_else_is_left_to_try(units: int, lengths: list[int]) -> None:
+    found = choose_trials([(0, units)], Weights((0, units), (1.0,)), 1, 1)
+    assert len(found.cold) == (1 if units > 20 else 0)
+    assert [b - a for a, b in found.alone] == lengths
+
+
 def sampled(*tasks: tuple[float, float]) -> Sample:
     return Sample("inline", 1, (Phase(1, 1.0, tuple(Tried(weight, seconds) for weight, seconds in tasks)),))
 

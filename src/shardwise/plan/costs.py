@@ -28,6 +28,9 @@ ONE_LENGTH = 0.8
 """Where all tasks tried were of one length, what they cost may be their own as well as their data's: of a task that is
 so far away the tenth part of the cases takes less than (times as far) to the power of minus this."""
 
+BENDS = 0.1
+"""Logarithm by which a line that fits may be off for each factor of e beyond what is near, as costs are no lines."""
+
 T80 = (3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372, 1.363, 1.356, 1.350, 1.345, 1.341)
 """Student's t, two-sided 80 %, for 1, 2, ... degrees of freedom."""
 
@@ -55,7 +58,7 @@ class Costs:
     longest : float
         Weight of the longest task that was tried; 0: all lengths are as good.
     hidden : float
-        Seconds for each unit of weight that ``each`` could be more by chance.
+        Seconds for each unit of weight that ``each`` could be more or less by chance.
     alike : bool
         Whether all that was tried had one length.
     """
@@ -79,13 +82,17 @@ class Costs:
         >>> Costs(0.1, 1.0, longest=2.0).far(16.0)
         (0.0, 0.0)
         >>> [round(part, 2) for part in Costs(0.0, 1.0, longest=2.0, alike=True).far(16_000.0)]
-        [5.53, 1.73]
+        [5.53, 0.69]
         """
         way = math.log(max(1.0, weight / (FAR * self.longest))) if self.longest else 0.0
         if not way:
             return 0.0, 0.0
-        more = max(UNKNOWN_SPREAD * way, math.log1p(self.hidden * weight / max(self.seconds(weight), 1e-9)))
-        return way * (ONE_LENGTH if self.alike else UNKNOWN_SPREAD), more
+        most = ONE_LENGTH * way  # less, as if it were all a task's own
+        if self.alike:
+            return most, BENDS * way
+        by_chance = self.hidden * weight / max(self.seconds(weight), 1e-9)
+        less = min(most, -math.log1p(-by_chance)) if by_chance < 1 else most
+        return less + BENDS * way, math.log1p(by_chance) + BENDS * way
 
     def seconds(self, weight: float, busy: int = 1) -> float:
         """Mean seconds of a task while so many workers are busy, itself among them."""

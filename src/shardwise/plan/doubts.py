@@ -42,4 +42,4 @@ def far_from_tried(heaviest: float, costs: Costs) -> tuple[str, ...]:
         return ()
     times = format_count(round(heaviest / costs.longest))
     said = f"its tasks are {times} times as long as the longest one tried, which is a long way"
-    return (f"{said}: take the time for its order of magnitude, or try more (--sample, in a larger part of the data)",)
+    return (f"{said}: to know better, try more (--sample), of more of the data",)

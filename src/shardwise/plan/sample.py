@@ -218,7 +218,7 @@ def choose_trials(
     if not units:
         return Trials()
     allowed = max(1, int(len(units) * share))
-    cold = workers if allowed >= workers + 2 else 0
+    cold = workers if allowed >= workers + min(workers, 2) else 0  # of several, two together tell more than a warm one
     rest = allowed - cold
     single = rest if workers == 1 else max(1, rest // (2 * workers)) if rest > workers else 0
     long = _of_kernels if kernels and workers == 1 else _lengths
