@@ -186,6 +186,12 @@ def run_for_ever(attempt: Attempt) -> None:
         signal.pause()
 
 
+def fill_memory(attempt: Attempt) -> None:
+    held = []
+    while True:
+        held.append(b"x" * (8 << 20))
+
+
 def hold_the_lock(attempt: Attempt) -> None:
     """Sleep in C without giving the interpreter's lock to other threads."""
     attempt.count(rows_in=1)
@@ -720,6 +726,25 @@ def test_close_before_the_workers_are_ready(killer: Driver) -> None:
     engine.open(Want(2))
     engine.close()
     assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_an_engine_that_was_closed_can_be_opened_again(driver: Driver) -> None:
+    for _ in range(2):
+        driver.engine.close()
+        driver.up.clear()
+        driver.open(1)
+        assert driver.run(say_where).failure is None
+
+
+def test_ceilings_hold_after_an_engine_was_opened_again(killer: Driver) -> None:
+    killer.engine.close()
+    killer.up.clear()
+    killer.open(1)
+    ref, slot = killer.put(fill_memory), min(killer.up)
+    spec = TaskSpec("run", "stage", 0, 1, ref, 0, 1, str(killer.directory / "1"), (), str(killer.directory))
+    killer.engine.send(slot, records.to_json(spec).encode(), 300 << 20)
+    killer.until(lambda: killer.down)
+    assert killer.down[0].kind == "memory"
 
 
 def test_close_without_open(driver: Driver) -> None:

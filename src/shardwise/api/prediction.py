@@ -196,7 +196,7 @@ class Planner:
     def trying(self, share: float) -> Sample:
         """Open the engine and try tasks on it."""
         watcher = ProgressWatcher(Progress("none"))
-        lender = Lender(self.choice, self.options, self.ledger, watcher, self.work.guarded, self.work.is_native)
+        lender = Lender(self.choice, self.options, self.ledger, watcher, self.work)
         with contextlib.closing(lender):
             if not self.work.settled:
                 self.work = settle(self.work, self.end, self.ledger, lender.carry_out)
