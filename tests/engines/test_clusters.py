@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 import shardwise as sw
-from clusters import Clusters, add_dask_node, dask_cluster, skip_where_missing
+from clusters import SLOTS, Clusters, add_dask_node, dask_cluster, skip_where_missing
 from processes import PATIENCE, gone, kill_tree
 from shardwise.engines import handshake
 from shardwise.engines.agent import Agent, Terms
@@ -329,6 +329,35 @@ def test_a_cluster_that_lends_nothing_is_given_up(clusters: Clusters) -> None:
             until(engine, SlotUp)
     finally:
         engine.close()
+
+
+def test_a_ray_that_never_gives_a_slot_says_what_was_asked_for(clusters: Clusters) -> None:
+    clusters.url("ray-cluster")
+    from shardwise.engines.ray import RayEngine
+
+    engine = RayEngine("auto", resources={"mine": 1}, patience=1.0)
+    try:
+        engine.open(Want(2))
+        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 2 slots .* it has .*CPU"):
+            until(engine, SlotUp)
+    finally:
+        engine.close()
+
+
+def test_a_spark_that_never_gives_a_slot_says_what_was_asked_for(clusters: Clusters) -> None:
+    """All of its cores are lent to another engine."""
+    url = clusters.url("spark-cluster")
+    first, second = make_engine(url), make_engine(url)
+    second.patience = 1.0  # type: ignore[attr-defined]
+    try:
+        first.open(Want(SLOTS))
+        until(first, SlotUp, SLOTS)
+        second.open(Want(1))
+        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 1 slot, of 1 thread; .* executors"):
+            until(second, SlotUp)
+    finally:
+        second.close()
+        first.close()
 
 
 def test_a_client_of_ray_is_enough(clusters: Clusters, tmp_path: Path) -> None:

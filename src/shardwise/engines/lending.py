@@ -256,7 +256,9 @@ class LendingEngine(ABC):
         patience = self.patience if self._answered else 2 * self.patience  # who cannot connect says more itself
         if self._lent or time.monotonic() - self._idle_since < patience:
             return
-        what = f"{self._want.slots} slots of {self._want.threads} threads"
+        slots, threads = self._want.slots, self._want.threads
+        many = f"{slots} slot{'s' * (slots != 1)}" if slots else "as many slots as it has room for"
+        what = f"{many}, of {threads} thread{'s' * (threads != 1)}"
         raise EngineError(
             f"{self.name} lent no slot within {patience:g} s; asked for: {what}; {self._offer()}",
             f"free or add resources there, or ask for less; {GOES_ON}",
