@@ -353,7 +353,7 @@ def test_a_spark_that_never_gives_a_slot_says_what_was_asked_for(clusters: Clust
         first.open(Want(SLOTS))
         until(first, SlotUp, SLOTS)
         second.open(Want(1))
-        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 1 slot, of 1 thread; .* executors"):
+        with pytest.raises(EngineError, match=r"lent no slot within 1 s; asked for: 1 slot of 1 thread; .* executors"):
             until(second, SlotUp)
     finally:
         second.close()

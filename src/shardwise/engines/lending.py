@@ -257,8 +257,8 @@ class LendingEngine(ABC):
         if self._lent or time.monotonic() - self._idle_since < patience:
             return
         slots, threads = self._want.slots, self._want.threads
-        many = f"{slots} slot{'s' * (slots != 1)}" if slots else "as many slots as it has room for"
-        what = f"{many}, of {threads} thread{'s' * (threads != 1)}"
+        each = f"of {threads} thread{'s' * (threads != 1)}"
+        what = f"{slots} slot{'s' * (slots != 1)} {each}" if slots else f"as many slots as there is room for, {each}"
         raise EngineError(
             f"{self.name} lent no slot within {patience:g} s; asked for: {what}; {self._offer()}",
             f"free or add resources there, or ask for less; {GOES_ON}",
