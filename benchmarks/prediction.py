@@ -25,6 +25,9 @@ from benchmarks.prediction_jobs import CASES, generate
 
 CACHE = Path(tempfile.gettempdir()) / "shardwise-benchmarks"
 WAYS = ("inline", "local:2")
+LOOK_SECONDS = 0.1
+"""How often memory is looked at: to add up what processes share takes time, which a run should not lose."""
+
 SIZES = 10.0, 60.0
 """Seconds that a job should take."""
 
@@ -111,7 +114,7 @@ def _process(name: str, what: str, engine: str, workers: int | None, scale: floa
     with tempfile.TemporaryDirectory(prefix="shardwise-prediction-") as scratch:
         environment = {**os.environ, "XDG_CACHE_HOME": scratch, "SHARDWISE_SCRATCH": scratch}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
-        sampler = _Sampler(process.pid)
+        sampler = _Sampler(process.pid, LOOK_SECONDS)
         out, _ = process.communicate()
         peak = sampler.stop()
     if process.returncode:
