@@ -7,8 +7,8 @@ from shardwise.plan.sample import Sample
 
 
 def idle(sample: Sample, weight: float) -> float:
-    """Part of the seconds in which a task of this weight neither reads nor writes, and no processor works, nor is
-    waited for, at least: all that worked is taken to have done so meanwhile.
+    """Part of the seconds in which a task of this weight neither reads nor writes, nor is queued for a processor, in
+    which none works, at least: all that worked is taken to have done so meanwhile.
 
     A sample's tasks are short, and what a task costs whatever it reads is work. So the seconds of long ones are told as
     those of a plan are (`costs.line`), and so is what of them was work.
@@ -23,7 +23,9 @@ def idle(sample: Sample, weight: float) -> float:
     """
     if not sample.alone:
         return 0.0
-    own = line([(task.weight, max(0.0, task.seconds - task.read - task.write)) for task in sample.alone])
-    busy = line([(task.weight, task.cpu + task.queued) for task in sample.alone])
+    own = line(
+        [(task.weight, max(task.cpu, task.seconds - task.read - task.write - task.queued)) for task in sample.alone]
+    )
+    busy = line([(task.weight, task.cpu) for task in sample.alone])
     seconds, worked = (fixed + each * weight for fixed, each in (own, busy))
     return max(0.0, 1 - worked / seconds) if seconds > 0 else 0.0
