@@ -154,6 +154,15 @@ def test_kernels_that_use_all_threads_here_gain_nothing_from_processes() -> None
     assert choose(found, 1 << 40) is inline
 
 
+def test_what_workers_of_the_sample_were_brought_is_not_brought_twice() -> None:
+    """Their start was over when they had it."""
+    without, carried = (way(ground(tried(0.1), carry=c), LOCAL, cut).forecast.seconds for c in (0.0, 0.4))
+    assert carried == without
+    sample = replace(tried(0.1), engine="inline", workers=1, start=0.0)
+    without, carried = (way(ground(sample, carry=c), LOCAL, cut).forecast.seconds for c in (0.0, 8.0))
+    assert carried - without > 5.0, "one worker after the other"
+
+
 def test_data_that_is_carried_counts_for_workers_only() -> None:
     sample = tried(0.1)
     without, carried = (way(ground(sample, carried=size), LOCAL, cut).memory for size in (0, 1 << 30))

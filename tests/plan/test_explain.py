@@ -190,6 +190,15 @@ def test_waits_of_hours_are_no_matter_of_hosts() -> None:
     assert not any("cluster" in reason for reason in explain(found[0], found, known).reasons)
 
 
+def test_bringing_data_to_workers_is_no_part_of_their_start() -> None:
+    """A sample's workers are up when they have the data: a gigabyte from this process, and a look at a part of it."""
+    known = ground(replace(sampled(work(0.001)), start=2.1), carry=2.0, carried=1 << 30)
+    found = ways(known, LOCAL, cut, free=False)
+    bound = explain(found[0], found, known).bottleneck
+    assert bound.name == "communication" and "1.07 GB" in bound.why
+    assert measures(found[0], known, 0.0).starting == pytest.approx(2 * 0.1)
+
+
 def test_shares_add_up_to_what_is_predicted() -> None:
     known = ground(sampled(work(0.1, read=0.3)))
     found = ways(known, LOCAL, cut, free=False)

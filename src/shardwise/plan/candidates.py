@@ -110,12 +110,13 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     if name == "local" and choice.workers > most:
         warming *= choice.workers / most  # imports wait for processors
         costs = _side_by_side(costs, ground, choice.workers, load.heaviest)
-    start = 0.0 if here else sample.start + warming if _measured_on(sample, name) else START_SECONDS
+    tried = _measured_on(sample, name)  # the start of a sample is over when its workers have the data
+    start = 0.0 if here else sample.start + warming if tried else START_SECONDS
     setting = Setting(
         choice.workers,
         hosts=1 if name in ("inline", "local") else max(1, -(-choice.workers // ground.cores)),
         start=start,
-        carry=0.0 if here else ground.carry,
+        carry=0.0 if here or tried else ground.carry,
         head=ground.head,
         commit=_commit(sample),
     )
