@@ -148,12 +148,49 @@ def test_memory_bandwidth_does_not_vanish_where_the_choice_has_acted_on_it() -> 
     assert "fewer workers" in explain(found[0], found, known).bottleneck.strategy
 
 
+def test_a_machine_that_is_busy_with_other_things_is_not_short_of_memory_bandwidth() -> None:
+    """Two workers took twice as long, as each was queued for a processor half of the time."""
+
+    def queued(weight: float, busy: int) -> Tried:
+        one = work(0.1, crowding=1.0)(weight, busy)
+        return replace(one, cpu=one.seconds / busy, queued=one.seconds * (busy - 1) / 2)
+
+    known = ground(sampled(queued))
+    best, found = chosen(known)
+    assert explain(best, found, known).bottleneck.name == "computation"
+
+
+def test_workers_that_are_sooner_done_than_those_that_are_kept_can_be_asked_for() -> None:
+    def waiting(weight: float, busy: int) -> Tried:
+        return replace(work(0.1, read=0.0)(weight, busy), cpu=0.002 * weight)
+
+    known = ground(sampled(waiting))
+    found = ways(known, LOCAL, cut, free=True)
+    (said,) = explain(found[0], found, known, kept=kept(LOCAL, 1 << 40, None)).reasons
+    assert said.endswith(
+        "but with what was asked for the number of workers is not chosen by time; --engine local:16 asks for that"
+    )
+
+
 def test_kernels_that_use_all_cores_are_not_told_to_have_more_workers() -> None:
     known = ground(sampled(work(0.1), "inline"), native=True)
     found = ways(known, INLINE, cut, free=True)
     told = explain(found[0], found, known, kept=kept(INLINE, None, None))
     assert told.bottleneck.name == "computation" and "more workers" not in told.bottleneck.strategy
     assert "use the cores of this process already" in told.bottleneck.strategy
+
+
+def test_one_core_is_told_of_workers_that_would_overlap_its_waits() -> None:
+    def waiting(weight: float, busy: int) -> Tried:
+        return replace(work(0.1, read=0.0)(weight, busy), cpu=0.002 * weight)
+
+    known = ground(sampled(waiting, "inline"), cores=1)
+    found = ways(known, INLINE, cut, free=True)
+    (said,) = explain(found[0], found, known, kept=kept(INLINE, None, None)).reasons
+    assert said.startswith("inline takes 20 s, local:8 2.")
+    assert said.endswith(
+        "but the run stays with inline, as no worker process was tried; --engine local:8 asks for that"
+    )
 
 
 def test_workers_that_overlap_waits_already_are_not_asked_for() -> None:

@@ -166,7 +166,8 @@ def ways(ground: Ground, asked: Choice, cut: Cut, free: bool) -> list[Way]:
         return found
     if parse_engine(asked.engine)[0] == "inline":
         why = f"local: a process for each of {ground.cores} cores"
-        return [*found, way(ground, _workers(asked, ground.cores, ground, why), cut)]
+        found.append(way(ground, _workers(asked, ground.cores, ground, why), cut))
+        return found if ground.native else found + _more(ground, found[0], cut)
     found.append(
         way(ground, asked.alone("inline: no worker processes, by the times and the memory of the sample"), cut)
     )

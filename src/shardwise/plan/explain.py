@@ -10,7 +10,7 @@ from shardwise.engines.registry import cluster_urls, parse_engine
 from shardwise.plan.bottleneck import INTERPRETED, Bottleneck, Measures, bottleneck
 from shardwise.plan.candidates import BETTER, Ground, Way
 from shardwise.plan.costs import fit, mean_of
-from shardwise.plan.sample import Phase, Sample
+from shardwise.plan.sample import Phase, Sample, Tried
 from shardwise.plan.waits import idle
 from shardwise.run.policies import WORKER_BASE
 from shardwise.sizes import format_duration
@@ -116,10 +116,14 @@ def _times_reading(sample: Sample) -> float:
 
 
 def _crowding(sample: Sample, name: str) -> float:
-    """Part by which a further busy worker of the sample slows what most of the time goes into."""
+    """Part by which a further busy worker of the sample slows what most of the time goes into. Computing is
+    slowed where processors themselves take longer for it, waiting for memory, say; who only waits for one is not."""
+
+    def own(task: Tried) -> float:
+        return (name == "compute" and task.cpu) or float(getattr(task, name))
 
     def of(phase: Phase) -> Phase:
-        return replace(phase, tried=tuple(replace(t, seconds=float(getattr(t, name))) for t in phase.tried))
+        return replace(phase, tried=tuple(replace(task, seconds=own(task)) for task in phase.tried))
 
     return fit(replace(sample, phases=tuple(map(of, sample.phases)))).crowding
 
@@ -154,8 +158,11 @@ def _compared(best: Way, found: Sequence[Way], ground: Ground, kept: str) -> lis
         return [what, *said]
     if not kept:
         return [f"{what}: less than {BETTER * 100:.0f} % sooner is not worth more processes", *said]
-    ask = "" if other == "inline" else f"; --engine {other} asks for that"
-    return [f"{what}, but the run stays with {mine}, as {kept}{ask}", *said]
+    why = f"the run stays with {mine}, as {kept}"
+    if not _is_here(best) and not _is_here(rival):
+        why = "with what was asked for the number of workers is not chosen by time"
+    ask = "" if _is_here(rival) else f"; --engine {other} asks for that"
+    return [f"{what}, but {why}{ask}", *said]
 
 
 def _processes(best: Way, found: Sequence[Way], ground: Ground) -> list[str]:
