@@ -167,7 +167,7 @@ class _Run:
         self.ledger.on_commit = heard
 
     def _replanned(self, choice: Choice, end: int, carry_out: CarryOut) -> Choice:
-        """What a sample on workers shows: as many as were thought of, fewer, or none."""
+        """What a sample on workers shows: as many as were thought of, fewer, none, or more where they wait."""
         from shardwise.api.prediction import Planner
 
         still = replace(choice, undecided=True)
