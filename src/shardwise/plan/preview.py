@@ -12,9 +12,16 @@ from shardwise.plan.shards import Weights
 from shardwise.plan.work import Work
 from shardwise.run.messages import Task
 
+_READING = {
+    "partial": "aggregate each shard",
+    "collect": "collect what is there",
+    "write": "write what is there",
+}
+"""What stages do that read the source, where no operation comes before."""
+
 _WHAT = {
     "merge": "merge states, in a tree",
-    "finish": "the result",
+    "finish": "make the result of all states",
     "settle": "find out what columns the functions return, on the first batch",
 }
 
@@ -37,7 +44,7 @@ def preview(tasks: Sequence[Task], work: Work, end: int, later: int = 0, times: 
         None if known is None else int(known * times) for known in part_of(work.pipeline.source.fragments, end)
     )
     batches = max(1, round(end * times))
-    steps = "; ".join(map(describe, work.pipeline.operations)) or "as read"
+    steps = "; ".join(map(describe, work.pipeline.operations))
     stages = []
     for name in dict.fromkeys(task.stage for task in tasks):
         own = [task for task in tasks if task.stage == name]
@@ -45,7 +52,7 @@ def preview(tasks: Sequence[Task], work: Work, end: int, later: int = 0, times: 
         stages.append(
             StagePlan(
                 name,
-                _WHAT.get(name, steps),
+                _WHAT.get(name, steps or _READING.get(name, name)),
                 len(own),
                 sum(task.done for task in own),
                 batches if reads else 0,

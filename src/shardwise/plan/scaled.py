@@ -118,13 +118,24 @@ class Scaled:
         """What a reader has to know of such a plan."""
         found = []
         if self.rows is not None:
-            found.append(f"for {format_count(self.rows)} rows, {self.factor_of(work):.3g} times what is there")
+            found.append(f"for {format_count(self.rows)} rows, {_times(self.factor_of(work))} times what is there")
         if self.engine:
             found.append(
                 f"{format_count(self.workers)} workers on {format_count(self.hosts)} hosts like this one, whose "
                 "storage is taken to keep up; memory is that of the host that holds most"
             )
         return tuple(found)
+
+
+def _times(factor: float) -> str:
+    """How many times, in three digits, and none of them as a power of ten.
+
+    Examples
+    --------
+    >>> _times(3333.3), _times(2.5), _times(100.0)
+    ('3,333', '2.5', '100')
+    """
+    return format_count(round(factor)) if factor >= 100 else f"{factor:.3g}"
 
 
 def shards(stage: str, count: int, tree: bool) -> list[Task]:
