@@ -14,10 +14,13 @@ from shardwise.plan.simulate import World, carry_out
 from shardwise.run.messages import Budgets, Task
 
 COURSES = 5
-"""Simulated runs that a forecast is the mean of."""
+"""Simulated runs that a forecast is the mean of,"""
+
+ENOUGH = 1500
+"""and fewer where they have more tasks than that together: chance evens out, and a driver simulates while it works."""
 
 MANY = 20_000
-"""Beyond so many tasks one simulated run is enough: chance evens out."""
+"""Beyond so many tasks nothing is speculated in a simulated run, and no run foretells itself."""
 
 DRIFT = 0.1
 """Relative standard deviation of the same job's time from one run to the next, on a machine that does nothing else
@@ -116,7 +119,7 @@ def forecast(load: Load, costs: Costs, merge: float, setting: Setting) -> Foreca
     apart = setting.carry / max(1, setting.workers)
     together = math.ceil(setting.workers / setting.hosts)
     world = World(setting.workers, cost, setting.start + apart, apart, setting.commit, slots_per_host=together)
-    rounds = 1 if len(tasks) > MANY else COURSES
+    rounds = max(1, min(COURSES, ENOUGH // max(1, len(tasks))))
     budgets = Budgets(speculate=len(tasks) <= MANY)
     courses = [carry_out(tasks, world, seed, budgets) for seed in range(rounds)]
     work = fmean(course.seconds for course in courses)
