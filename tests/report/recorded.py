@@ -74,7 +74,15 @@ class Talking(SimulatedEngine):
         spec, seconds = self.specs[outcome.attempt], outcome.metrics.seconds
         rows = ROWS * (spec.last - spec.first) if spec.stage == "partial" else 0
         metrics = Metrics(
-            seconds, 0.3 * seconds, 0.55 * seconds, 0.05 * seconds, rows, rows * 40, 3, 0, 1, 90_000_000 + rows * 100
+            seconds,
+            0.3 * seconds,
+            0.55 * seconds,
+            0.05 * seconds,
+            rows_in=rows,
+            bytes_in=rows * 40,
+            rows_out=3,
+            batches=1,
+            peak_memory=90_000_000 + rows * 100,
         )
         ended = self.wall + self.clock() + SKEWS[slot % 2]
         lines = (f"{spec.stage} {spec.first} begins", f"{spec.stage} {spec.first} ends")

@@ -13,6 +13,9 @@ from shardwise.run.lost import Lost
 BEGUN, OPENED, COMMITTED, DROPPED, FINISHED, FAILED = "begun", "opened", "committed", "dropped", "finished", "failed"
 """Kinds of lines that mean something here, with ``damaged``; all others are for people."""
 
+DRIVER = "driver"
+"""Kind of the lines with what a driver's process held before its run, and at most since: bytes, for reports."""
+
 SETTLE = "settle"
 """The stage whose output every other stage was made with, without reading it as an input."""
 
