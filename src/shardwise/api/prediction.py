@@ -20,7 +20,7 @@ from shardwise.api.planning import (
     settle,
     stages_of,
 )
-from shardwise.api.runs import RunLedger, look_at, open_ledger, remember_access
+from shardwise.api.runs import RunLedger, look_at, open_ledger, refuse_taken_output, remember_access
 from shardwise.api.sampling import Sampler
 from shardwise.compute.machine import usable_cores, usable_memory
 from shardwise.engines.registry import engine_label, parse_engine
@@ -41,6 +41,7 @@ from shardwise.records import plain, revive
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
 from shardwise.run.ephemeral import EphemeralLedger
+from shardwise.run.history import PLANNED
 from shardwise.run.output import holds_other_data
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
     refuse_a_place_of_our_own(here)
     work = job.work(here)
     with _ledger(work, job.title, here, ask.share) as ledger:
+        refuse_taken_output(work, job.title, ledger)
+        if ledger.takes_commits and not ledger.is_finished:
+            ledger.note_later(PLANNED, {})
         end = reach(work, here.share, ledger)
         planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled)
         why_not = _why_not(planner, ask.share)

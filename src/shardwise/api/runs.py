@@ -154,8 +154,7 @@ class RunLedger:
         if isinstance(work.target, WriteTo) and self._done is None:
             from shardwise.run.output import begin_output
 
-            reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
-            begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads, planned=planned)
+            begin_output(work.target.directory, self.id, work.target.overwrite, reads=_reads(work), planned=planned)
 
     def _note_command(self) -> None:
         """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""
@@ -258,6 +257,21 @@ def remember_access(work: Work, options: Options) -> None:
     if isinstance(work.target, WriteTo):
         given = work.target.storage_options
         remember(work.target.directory, options.storage_options if given is None else given)
+
+
+def refuse_taken_output(work: Work, title: str, ledger: RunLedger) -> None:
+    """Refuse an output directory as ``run`` would, without claiming it. Of data in memory it is looked at no earlier
+    than a run does: which run's it is depends on all of the data."""
+    document = job_document(work, title) if isinstance(work.target, WriteTo) and not ledger.is_finished else None
+    if document is not None and isinstance(work.target, WriteTo):
+        from shardwise.run.output import check_output
+
+        name = fingerprint(document)[:12]
+        check_output(work.target.directory, name, work.target.overwrite, reads=_reads(work))
+
+
+def _reads(work: Work) -> list[str]:
+    return [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
 
 
 def _by_content(work: Work, title: str) -> dict[str, Any]:
