@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import shardwise as sw
-from shardwise.sizes import format_duration
 from shardwise.api.options import Options
 from shardwise.errors import UsageError
+from shardwise.sizes import format_duration
 
 
 def _pause(item: int) -> int:
