@@ -57,6 +57,14 @@ def choice_of(work: Work, options: Options, end: int) -> Choice:
     return choice
 
 
+def as_it_was(choice: Choice, outcome: dict[str, Any]) -> Choice:
+    """Who carried a finished run out, whatever would be chosen for it now."""
+    why = "all of it is done: this is how it was carried out"
+    if outcome["engine"] == "inline":
+        return choice.alone(why)
+    return replace(choice, engine=str(outcome["engine"]), workers=int(outcome["workers"]), reasons=(why,))
+
+
 def graph_of(work: Work, end: int, choice: Choice, ledger: RunLedger) -> tuple[Graph, list[int]]:
     """The graph of a settled job, and the tasks whose outputs are the answer."""
     weights = Weights.of(work.pipeline.source.fragments)

@@ -13,6 +13,7 @@ from shardwise.api.lender import Lender
 from shardwise.api.options import Options
 from shardwise.api.planning import (
     CarryOut,
+    as_it_was,
     choice_of,
     graph_of,
     reach,
@@ -161,7 +162,7 @@ class Planner:
     def unmeasured(self, why: str = "") -> Plan:
         """What is known without running anything, and why nothing was run for it."""
         outcome = self.ledger.outcome
-        choice = self.choice if outcome is None else _as_it_was(self.choice, outcome)
+        choice = self.choice if outcome is None else as_it_was(self.choice, outcome)
         memory = projected(self.work, parse_engine(choice.engine)[0], choice.workers)
         return Plan(
             self.title,
@@ -282,14 +283,6 @@ class Planner:
             alternatives=tuple(one.row(ground.limit, one is best) for one in found),
             sample=ground.sample.facts(Weights.of(self.work.pipeline.source.fragments).between(0, self.end)),
         )
-
-
-def _as_it_was(choice: Choice, outcome: dict[str, Any]) -> Choice:
-    """Who carried a finished run out, whatever would be chosen for it now."""
-    why = "all of it is done: this is how it was carried out"
-    if outcome["engine"] == "inline":
-        return choice.alone(why)
-    return replace(choice, engine=str(outcome["engine"]), workers=int(outcome["workers"]), reasons=(why,))
 
 
 def seconds_a_byte() -> float:
