@@ -96,7 +96,7 @@ class SlotsUp:
 
     def __init__(self, engine: LendingEngine, slots: int) -> None:
         self.name, self.reach = engine.name, engine.reach
-        self.reads_ahead = True
+        self.reads_ahead = getattr(engine, "reads_ahead", False)
         self._engine = engine
         self._slots = slots
         self._up: dict[int, SlotUp] = {}

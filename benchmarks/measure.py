@@ -85,15 +85,15 @@ def _environment(mark: str, scratch: str) -> dict[str, str]:
 class _Sampler:
     """Adds up the memory of a process and all below it, again and again, and keeps the highest sum."""
 
-    def __init__(self, pid: int) -> None:
-        self._root = psutil.Process(pid)
+    def __init__(self, pid: int, every: float = SAMPLE_SECONDS) -> None:
+        self._root, self._every = psutil.Process(pid), every
         self._peak = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
+        while not self._done.wait(self._every):
             with contextlib.suppress(psutil.Error):
                 tree = [self._root, *self._root.children(recursive=True)]
                 self._peak = max(self._peak, sum(map(_memory, tree)))

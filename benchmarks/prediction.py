@@ -24,7 +24,12 @@ from benchmarks.measure import _Sampler
 from benchmarks.prediction_jobs import CASES, generate
 
 CACHE = Path(tempfile.gettempdir()) / "shardwise-benchmarks"
-WAYS = {"inline": ("inline", None), "local:2": ("local:2", 2)}
+WAYS = ("inline", "local:2")
+LOOK_SECONDS = 0.1
+"""How often memory is looked at: to add up what processes share takes time, which a run should not lose."""
+
+SIZES = 10.0, 60.0
+"""Seconds that a job should take."""
 
 
 def main() -> None:
@@ -88,8 +93,14 @@ def _score(name: str, scale: float, choice: bool) -> dict[str, Any]:
 def _ways(name: str, scale: float, known: dict[str, float]) -> dict[str, Any]:
     """What ``auto`` takes, and the other ways, but for those whose time is known."""
     row: dict[str, Any] = {"job": name, "auto": _process(name, "run", "auto", None, scale)}
-    row["ways"] = {way: known.get(way) or _process(name, "run", *how, scale)["seconds"] for way, how in WAYS.items()}
+    ways = (*WAYS, *CASES[name].others)
+    row["ways"] = {way: known.get(way) or _process(name, "run", way, _workers(way), scale)["seconds"] for way in ways}
     return row
+
+
+def _workers(way: str) -> int | None:
+    _, _, workers = way.partition(":")
+    return int(workers) if workers else None
 
 
 def _label(engine: str, workers: int | None) -> str:
@@ -103,7 +114,7 @@ def _process(name: str, what: str, engine: str, workers: int | None, scale: floa
     with tempfile.TemporaryDirectory(prefix="shardwise-prediction-") as scratch:
         environment = {**os.environ, "XDG_CACHE_HOME": scratch, "SHARDWISE_SCRATCH": scratch}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
-        sampler = _Sampler(process.pid)
+        sampler = _Sampler(process.pid, LOOK_SECONDS)
         out, _ = process.communicate()
         peak = sampler.stop()
     if process.returncode:
@@ -149,20 +160,27 @@ def _table(rows: list[dict[str, Any]]) -> str:
             f"{row['seconds_low']:.1f} to {row['seconds_high']:.1f} | {row['seconds']:.1f} | {error * 100:+.0f} % | "
             f"{row['again']:.1f} | {row['memory_bytes'] / 1e6:.0f} | {row['peak'] / 1e6:.0f} |"
         )
-    lines += ["", *_sums(errors, covered, memory, spreads), *_choices(rows)]
+    sizes = [row["again"] for row in rows]
+    lines += ["", *_sums(errors, covered, memory, spreads, sizes), *_choices(rows)]
     about = ", ".join(f"{key} {value}" for key, value in machine.describe().items())
     return "\n".join(
         ["# Predictions beside what happened", "", f"{about}. `python -m benchmarks.prediction`.", "", *lines, ""]
     )
 
 
-def _sums(errors: list[float], covered: list[bool], memory: list[float], spreads: list[float]) -> list[str]:
+def _sums(
+    errors: list[float], covered: list[bool], memory: list[float], spreads: list[float], sizes: list[float]
+) -> list[str]:
     ordered = sorted(errors)
     tenth = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
+    beyond = sum(error > max(0.25, 2 * spread) for error, spread in zip(errors, spreads))
+    other = sum(not SIZES[0] <= size <= SIZES[1] for size in sizes)
     return [
         f"- {len(errors)} jobs: median error {statistics.median(errors) * 100:.1f} %, 90th percentile "
         f"{tenth * 100:.1f} %; the same job again differed by {statistics.median(spreads) * 100:.1f} % in the median, "
         f"{max(spreads) * 100:.1f} % at most.",
+        f"- Off by more than 25 %, and by more than twice what the same job differs by when it is run again: {beyond} "
+        f"of {len(errors)}. Shorter than {SIZES[0]:g} s or longer than {SIZES[1]:g} s: {other}.",
         f"- The interval of 80 % held {sum(covered)} of {len(covered)}.",
         f"- Memory: projected {statistics.median(memory):.2f} times what was held in the median, "
         f"{min(memory):.2f} at least; {sum(ratio < 1 for ratio in memory)} of {len(memory)} held more.",
@@ -174,14 +192,15 @@ def _choices(rows: list[dict[str, Any]]) -> list[str]:
     if not compared:
         return []
     within = [row["auto"]["seconds"] <= 1.15 * min(row["ways"].values()) for row in compared]
+    named = list(dict.fromkeys(way for row in compared for way in row["ways"]))
     lines = [
         f"- `auto` was within 15 % of the best way in {sum(within)} of {len(within)} jobs.",
         "",
-        "| job | auto chose | auto, s | " + " | ".join(f"{way}, s" for way in WAYS) + " |",
-        "|---|---|--:|--:|--:|",
+        "| job | auto chose | auto, s | " + " | ".join(f"{way}, s" for way in named) + " |",
+        "|---|---|--:|" + "--:|" * len(named),
     ]
     for row in compared:
-        ways = " | ".join(f"{row['ways'][way]:.1f}" for way in WAYS)
+        ways = " | ".join(f"{row['ways'][way]:.1f}" if way in row["ways"] else "" for way in named)
         lines.append(f"| {row['job']} | {row['auto']['chose']} | {row['auto']['seconds']:.1f} | {ways} |")
     return lines
 

@@ -245,7 +245,7 @@ BUGS = (
     Bug(
         "old data goes before anything new is committed",
         "run/output.py",
-        '    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data}).encode())\n',
+        '    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data, "planned": planned}).encode())\n',
         '    store.put(MARKER, json.dumps({"run": run_id, "emptied": False}).encode())\n    empty_replaced(store)\n',
         OUTPUT,
     ),

@@ -70,14 +70,18 @@ def lasting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(trial, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, seconds: float, crowding: float) -> list[Sample]:
-    """Have the sample find that an item takes so long, and by this part longer for each other worker; what it said."""
+def measured(monkeypatch: pytest.MonkeyPatch, seconds: float, crowding: float, working: float = 1.0) -> list[Sample]:
+    """Have the sample find that an item takes so long, and by this part longer for each other worker, and that a
+    processor works this part of it; what it said."""
     said: list[Sample] = []
     take = Sampler.take
 
     def costing(phase: Phase) -> Phase:
         each = seconds * (1 + crowding * (phase.busy - 1))
-        tried = tuple(replace(t, seconds=each * t.weight, compute=each * t.weight, read=0.0) for t in phase.tried)
+        tried = tuple(
+            replace(t, seconds=s, compute=s, read=0.0, write=0.0, cpu=working * s, queued=0.0)
+            for t, s in ((t, each * t.weight) for t in phase.tried)
+        )
         return replace(phase, seconds=sum(t.seconds for t in tried) / phase.busy, tried=tried)
 
     def taken(self: Sampler, *args: Any) -> Sample:
@@ -136,6 +140,23 @@ def test_workers_that_pay_keep_what_this_process_began(
     (plan,) = RunDirectory.read(path).noted("plan")
     assert (plan["engine"], plan["workers"]) == (f"local:{WORKERS}", WORKERS)
     assert (result.run.engine, result.run.rows, result.run.resumed_tasks) == (f"local:{WORKERS}", ITEMS, 0)
+
+
+def test_more_workers_than_cores_take_over_where_those_of_the_sample_waited(
+    job: Job, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting(monkeypatch, 0.05)
+    samples = measured(monkeypatch, 0.05, crowding=0.0, working=0.01)
+    path = str(tmp_path / "run")
+    result = job().run(run_dir=path, progress="none")
+    assert len(samples) == 1 and samples[0].engine == f"local:{WORKERS}"
+    assert (result.run.engine, result.run.workers) == ("local:16", 16)
+    (plan,) = RunDirectory.read(path).noted("plan")
+    (chosen,) = [way for way in plan["alternatives"] if way["chosen"]]
+    assert (chosen["engine"], plan["workers"]) == ("local:16", 16)
+    assert any("as tasks wait 99 % of their time" in reason for reason in plan["reasons"])
+    assert len(ranges(RunDirectory.read(path))) >= 16 * 4, "each gets several tasks"
+    assert result.to_list() == [item * item for item in range(ITEMS)]
 
 
 def test_a_short_rest_is_not_sampled(job: Job, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from clusters import Clusters
 from pools import processes
 from processes import PATIENCE, gone
 from shardwise import records
+from shardwise.compute.attempt import SIGN_SECONDS
 from shardwise.compute.calls import LostCall
 from shardwise.compute.program import Attempt
 from shardwise.compute.task import Outcome, Output, TaskSpec
@@ -180,15 +181,29 @@ def say_where(attempt: Attempt) -> None:
     attempt.give("pid", str(os.getpid()).encode(), rows=1)
 
 
+def tell(attempt: Attempt, rows: int) -> None:
+    """Count rows until that was told: an attempt tells at most so often how far it is."""
+    attempt.count(rows_in=rows)
+    until = time.monotonic() + 2 * SIGN_SECONDS
+    while time.monotonic() < until:
+        attempt.count()
+
+
 def run_for_ever(attempt: Attempt) -> None:
-    attempt.count(rows_in=1)
+    tell(attempt, 1)
     while True:
         signal.pause()
 
 
+def fill_memory(attempt: Attempt) -> None:
+    held = []
+    while True:
+        held.append(b"x" * (8 << 20))
+
+
 def hold_the_lock(attempt: Attempt) -> None:
     """Sleep in C without giving the interpreter's lock to other threads."""
-    attempt.count(rows_in=1)
+    tell(attempt, 1)
     ctypes.PyDLL(None).sleep(600)
 
 
@@ -510,7 +525,7 @@ def test_an_idle_worker_killed_from_outside_is_replaced(killer: Driver) -> None:
 def test_processes_that_a_function_started_die_with_its_worker(killer: Driver) -> None:
     def start_another(attempt: Attempt) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        attempt.count(rows_in=child.pid)
+        tell(attempt, child.pid)
         signal.pause()
 
     slot = killer.send(killer.put(start_another))
@@ -523,7 +538,7 @@ def test_processes_that_a_function_started_die_with_its_worker(killer: Driver) -
 def test_processes_that_a_function_started_die_though_their_worker_crashed(killer: Driver) -> None:
     def start_another_and_die(attempt: Attempt) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        attempt.count(rows_in=child.pid)
+        tell(attempt, child.pid)
         os._exit(1)
 
     killer.send(killer.put(start_another_and_die))
@@ -543,7 +558,7 @@ def test_a_forked_child_that_survives_does_not_hide_a_death(killer: Driver) -> N
             time.sleep(600)
         os.close(left)
         os.read(there, 1)  # until it has left the group, which is killed when this process has ended
-        attempt.count(rows_in=child)
+        tell(attempt, child)
         os._exit(1)
 
     killer.send(killer.put(fork_and_die))
@@ -720,6 +735,25 @@ def test_close_before_the_workers_are_ready(killer: Driver) -> None:
     engine.open(Want(2))
     engine.close()
     assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_an_engine_that_was_closed_can_be_opened_again(driver: Driver) -> None:
+    for _ in range(2):
+        driver.engine.close()
+        driver.up.clear()
+        driver.open(1)
+        assert driver.run(say_where).failure is None
+
+
+def test_ceilings_hold_after_an_engine_was_opened_again(killer: Driver) -> None:
+    killer.engine.close()
+    killer.up.clear()
+    killer.open(1)
+    ref, slot = killer.put(fill_memory), min(killer.up)
+    spec = TaskSpec("run", "stage", 0, 1, ref, 0, 1, str(killer.directory / "1"), (), str(killer.directory))
+    killer.engine.send(slot, records.to_json(spec).encode(), 300 << 20)
+    killer.until(lambda: killer.down)
+    assert killer.down[0].kind == "memory"
 
 
 def test_close_without_open(driver: Driver) -> None:

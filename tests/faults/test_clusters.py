@@ -148,8 +148,9 @@ def test_a_stopped_host_of_a_slot_is_given_up(cluster: Cluster, data: Path, tmp_
     assert not place.committed_twice()
 
 
-@pytest.mark.parametrize("name", ["dask", "ray"])
-def test_a_dead_head_is_told_and_another_engine_finishes(name: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name, then", [("dask", "dask"), ("dask", "local:2"), ("ray", "local:2")])
+def test_a_dead_head_is_told_and_the_run_goes_on(name: str, then: str, data: Path, tmp_path: Path) -> None:
+    """On the same engine, once it is back, or on another one."""
     place = Place(tmp_path / "run", "aggregate", data)
     skip_where_missing(name)
     with dask_cluster() if name == "dask" else ray_cluster(joins=False) as cluster:
@@ -163,7 +164,9 @@ def test_a_dead_head_is_told_and_another_engine_finishes(name: str, data: Path, 
         assert "the same command finishes the run" in err, err
         assert all(gone(pid) for pid in place.pids()), "a worker outlived its cluster"
     committed, before = place.committed(), place.seen()
-    digest, _, resumed = place.finish(engine="local:2", shard_size="40kB")
+    with contextlib.ExitStack() as again:
+        engine = again.enter_context(CLUSTERS[then]()).url if then in CLUSTERS else then
+        digest, _, resumed = place.finish(engine=engine, shard_size="40kB")
     assert digest == whole(tmp_path, data)
     assert resumed
     assert not committed & set(place.seen() - before), "committed batches ran again"

@@ -39,3 +39,13 @@ def test_each_has_its_strategy(measures: Measures, name: str, strategy: str) -> 
 def test_the_measured_factor_is_told() -> None:
     found = bottleneck(replace(PLAIN, interpreted=12.0, factor=30.0))
     assert "30.0 x the cost of reading" in found.why and "12 lines of Python" in found.why
+
+
+def test_one_line_of_python_is_one_line() -> None:
+    assert "about 1 line of Python for each row" in bottleneck(replace(PLAIN, interpreted=1.2, factor=30.0)).why
+
+
+def test_storage_is_not_read_sooner_by_workers_beside_kernels_that_use_all_threads() -> None:
+    reads = replace(PLAIN, reading=9.0, computing=1.0)
+    assert bottleneck(reads).strategy.endswith("then more workers")
+    assert "more workers" not in bottleneck(replace(reads, native=True)).strategy

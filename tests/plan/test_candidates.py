@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from shardwise.plan.candidates import Ground, choose, costs_on, way, ways
+from shardwise.plan.candidates import Cut, Ground, Way, choose, costs_on, way, ways
 from shardwise.plan.choose import Choice
 from shardwise.plan.forecast import Load
 from shardwise.plan.sample import Phase, Sample, Tried
 from shardwise.plan.scaled import shards
 from shardwise.plan.shards import Weights
+from shardwise.plan.waits import idle
 
 LOCAL = Choice("local:2", 2, 1, 4.0, None, ())
 
@@ -55,6 +56,79 @@ def test_this_process_alone_wins_where_two_are_no_faster() -> None:
     assert choose(found, 1 << 40).choice.engine == "inline"
 
 
+def waiting(sample: Sample, working: float = 0.02) -> Sample:
+    """The same, where a processor works only for this part of each task."""
+
+    def told(phase: Phase) -> Phase:
+        return replace(phase, tried=tuple(replace(t, cpu=t.seconds * working) for t in phase.tried))
+
+    return replace(sample, phases=tuple(map(told, sample.phases)))
+
+
+def more(sample: Sample, cut: Cut, **known: object) -> dict[int, Way]:
+    """Ways with more workers than cores, in shards of the length that was thought of for them."""
+    found = ways(ground(sample, **known), replace(LOCAL, memory=100 << 20), cut, free=True)
+    return {one.choice.workers: one for one in reversed(found) if one.choice.workers > 2}
+
+
+def test_more_workers_than_cores_are_thought_of_where_tasks_wait() -> None:
+    found = more(waiting(tried(0.1)), cut)
+    assert sorted(found) == [4, 8, 16]
+    assert found[16].forecast.seconds == pytest.approx(0.5 + 20 / 16, rel=0.1), "who waits uses no core"
+    assert all(len(one.readers) >= 8 * workers for workers, one in found.items())
+    assert found[16].choice.memory == (2 * 100 << 20) // 16, "they share what two were allowed"
+    assert found[16].choice.reasons == ("local: 16 processes on 2 cores, as tasks wait 98 % of their time",)
+    best = choose(ways(ground(waiting(tried(0.1))), LOCAL, cut, free=True), 1 << 40)
+    assert best.choice.workers == 16
+
+
+def test_they_are_not_where_processors_work_or_nobody_knows() -> None:
+    assert more(waiting(tried(0.1), working=0.6), cut) == {}
+    assert more(tried(0.1), cut) == {}
+
+
+def test_beyond_what_their_work_leaves_of_the_cores_more_workers_are_no_sooner_done() -> None:
+    found = more(waiting(tried(0.1), working=0.25), cut)
+    assert found[8].forecast.seconds == pytest.approx(0.5 + 20 / 8, rel=0.1)
+    assert found[16].forecast.seconds == pytest.approx(found[8].forecast.seconds, rel=0.1)
+
+
+def test_what_two_workers_had_to_share_more_of_them_share_too() -> None:
+    found = more(waiting(tried(0.1, crowding=1.0)), cut)
+    assert found[16].forecast.seconds == pytest.approx(20.5, rel=0.1), "a lock, say, that one holds at a time"
+
+
+def test_there_are_no_more_workers_than_tasks() -> None:
+    def coarse(choice: Choice) -> Load:
+        """Six units that cannot be cut."""
+        return Load(shards("collect", 6, tree=False), Weights((0, 6), (200 / 6,)))
+
+    assert sorted(more(waiting(tried(0.1)), coarse)) == [4, 6]
+
+
+def test_there_are_no_more_workers_than_fit_in_memory() -> None:
+    assert sorted(more(waiting(tried(0.1, peak=100 << 20)), cut, limit=1200 << 20)) == [4, 8]
+
+
+def test_what_a_task_costs_itself_hides_no_waits_of_longer_ones() -> None:
+    """A sample's tasks are short: here they work for 10 ms whatever they read, and wait for 2 ms a unit."""
+    tasks = tuple(Tried(w, 0.01 + 0.002 * w, compute=0.01 + 0.002 * w, cpu=0.01) for w in (1.0, 4.0))
+    sample = Sample("local:2", 2, tuple(Phase(1, task.seconds, (task,)) for task in tasks), start=0.1)
+    assert idle(sample, 4.0) == pytest.approx(0.44, abs=0.01)
+    assert idle(sample, 40.0) == pytest.approx(0.89, abs=0.01)
+
+
+def test_reading_that_was_slow_once_is_no_wait_of_the_function() -> None:
+    tasks = (Tried(1.0, 0.11, read=0.01, compute=0.1, cpu=0.1), Tried(4.0, 8.4, read=8.0, compute=0.4, cpu=0.44))
+    assert idle(Sample("local:2", 2, tuple(Phase(1, task.seconds, (task,)) for task in tasks)), 4.0) == 0.0
+
+
+def test_reasons_are_true_of_the_way_that_they_stand_by() -> None:
+    found = {one.choice.engine: one.choice.reasons for one in ways(ground(tried(0.1)), LOCAL, cut, free=True)[:3]}
+    assert found["inline"] == ("inline: no worker processes, by the times and the memory of the sample",)
+    assert found["local:1"] == ("local: 1 of 2 workers, by the times and the memory of the sample",)
+
+
 def test_what_does_not_fit_is_not_chosen() -> None:
     found = ways(ground(tried(0.1, peak=1 << 30), limit=2 << 30), LOCAL, cut, free=True)
     assert choose(found, 2 << 30).choice.workers == 1
@@ -78,6 +152,15 @@ def test_kernels_that_use_all_threads_here_gain_nothing_from_processes() -> None
     assert local.choice.engine == "local:2"
     assert local.forecast.seconds > inline.forecast.seconds + 1.0  # their start, and the data on its way
     assert choose(found, 1 << 40) is inline
+
+
+def test_what_workers_of_the_sample_were_brought_is_not_brought_twice() -> None:
+    """Their start was over when they had it."""
+    without, carried = (way(ground(tried(0.1), carry=c), LOCAL, cut).forecast.seconds for c in (0.0, 0.4))
+    assert carried == without
+    sample = replace(tried(0.1), engine="inline", workers=1, start=0.0)
+    without, carried = (way(ground(sample, carry=c), LOCAL, cut).forecast.seconds for c in (0.0, 8.0))
+    assert carried - without > 5.0, "one worker after the other"
 
 
 def test_data_that_is_carried_counts_for_workers_only() -> None:

@@ -75,9 +75,9 @@ class Talking(SimulatedEngine):
         rows = ROWS * (spec.last - spec.first) if spec.stage == "partial" else 0
         metrics = Metrics(
             seconds,
-            0.3 * seconds,
-            0.55 * seconds,
-            0.05 * seconds,
+            read_seconds=0.3 * seconds,
+            compute_seconds=0.55 * seconds,
+            write_seconds=0.05 * seconds,
             rows_in=rows,
             bytes_in=rows * 40,
             rows_out=3,

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import shardwise as sw
+from clusters import Clusters
 from conftest import Remote
 from servers.kinds import SECRET
 from shardwise.errors import RunIsTaken
@@ -102,3 +104,13 @@ def test_of_two_drivers_one_works_and_the_other_says_so(about: dict[str, Any], e
     assert all(found and found[0] in (expected, RunIsTaken.code) for found in words), said
     assert any(found[0] == expected for found in words), said
     assert carry_out(about, engine="inline")[0] == expected
+
+
+def test_a_cluster_is_told_what_it_takes_to_open_the_run_directory(
+    s3: Remote, clusters: Clusters, tmp_path: Path
+) -> None:
+    """Its workers have no credentials of their own: options of the run reach the agents before their first task."""
+    url = clusters.url("dask-cluster")
+    items = sw.from_items(list(range(20))).map_items(str).collect()
+    done = items.run(engine=url, workers=2, run_dir=s3.at("run"), storage_options=s3.options, progress=False)
+    assert done.to_list() == list(map(str, range(20)))

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from statistics import median
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from shardwise.compute.attempt import ActiveAttempt
 from shardwise.compute.guard import take
 from shardwise.compute.operations import Map, functions
 from shardwise.compute.task import TaskSpec
-from shardwise.plan.explain import VECTORISE
+from shardwise.plan.explain import VECTORISE, part_of_time
 from shardwise.plan.graphs import source_stage_name
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ SECONDS = 0.1
 def sampled_steps(work: Work, ledger: RunLedger, sample: Sample) -> float:
     """``steps_of_a_row`` where functions take the time and do not take too long to ask, on a batch that a worker lived
     through."""
-    reading, computing = (sum(getattr(task, name) for task in sample.tried) for name in ("read", "compute"))
-    rows = sum(task.rows for task in sample.tried)
+    computed = [task.compute / task.rows for phase in sample.warm for task in phase.tried if task.rows]
     done = ledger.committed(source_stage_name(work))
-    if computing < VECTORISE * reading or not rows or computing / rows > SLOWEST_ROW or work.guarded or not done:
+    if not computed or median(computed) > SLOWEST_ROW or work.guarded or not done:
         return 0.0
-    return steps_of_a_row(work, done[0].first, computing / rows)
+    if part_of_time(sample, "compute") < VECTORISE * part_of_time(sample, "read"):
+        return 0.0
+    return steps_of_a_row(work, done[0].first, median(computed))
 
 
 def steps_of_a_row(work: Work, ordinal: int = 0, seconds: float = 0.0) -> float:

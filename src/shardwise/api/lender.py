@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.connection import open_early
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shardwise.api.runs import RunLedger
     from shardwise.engines.protocol import Engine
     from shardwise.plan.choose import Choice
+    from shardwise.plan.work import Work
     from shardwise.report.watcher import ProgressWatcher
     from shardwise.run.driver import Driver
     from shardwise.run.graph import Graph
@@ -31,10 +33,8 @@ class Lender:
         Where to commit.
     watcher : ProgressWatcher
         Whom to tell.
-    guarded : bool
-        Whether rows that fail go to quarantine.
-    native : bool
-        Whether DuckDB does all the work.
+    work : Work
+        What is done: whether rows that fail go to quarantine, whether DuckDB does all of it, and where its data lies.
     engine : Engine, optional
         Instead of the one that was chosen.
     """
@@ -45,14 +45,13 @@ class Lender:
         options: Options,
         ledger: RunLedger,
         watcher: ProgressWatcher,
-        guarded: bool,
-        native: bool,
+        work: Work,
         engine: Engine | None = None,
     ) -> None:
         self.choice = choice
         self._engine = engine
-        self._native = native
-        self._guarded = guarded
+        self._native, self._guarded = work.is_native, work.guarded
+        self._data = _local_file(work)
         self._options = options
         self._ledger = ledger
         self.watcher = watcher
@@ -83,7 +82,8 @@ class Lender:
 
         choice, options = self.choice, self._options
         engine = self._engine or make_engine(choice.engine if isinstance(options.engine, str) else options.engine)
-        engine.open(Want(choice.workers, choice.threads, choice.memory, self._ledger.url, tuple(options.ship)))
+        root, ship = self._ledger.url, tuple(options.ship)
+        engine.open(Want(choice.workers, choice.threads, choice.memory, root, self._data, ship))
         again = options.retries
         budgets = Budgets(again, again + 2, again, min(again, 1), 2, options.timeout_seconds)
         budgets = replace(budgets, shares=choice.workers, speculate=options.speculate and not self._guarded)
@@ -115,3 +115,12 @@ class Lender:
         """Give the slots back."""
         if self._driver is not None:
             self._driver.close()
+
+
+def _local_file(work: Work) -> tuple[str, int] | None:
+    """A file that this host's file system has and workers read, and its bytes: the first one that is not empty."""
+    source = work.pipeline.source
+    if not source.remote_safe:
+        return None
+    files = ((f.name, f.size) for f in source.fragments if f.size and Path(f.name).is_absolute())
+    return next(files, None)

@@ -28,7 +28,7 @@ from shardwise.engines.registry import engine_label, parse_engine
 from shardwise.errors import RunIsTaken, UsageError
 from shardwise.plan import held
 from shardwise.plan.candidates import Ground, Way, choose, ways
-from shardwise.plan.choose import IF_SHORT, Choice
+from shardwise.plan.choose import IF_SHORT, Choice, kept
 from shardwise.plan.explain import explain
 from shardwise.plan.fitting import refuse_what_does_not_fit
 from shardwise.plan.forecast import Load
@@ -202,7 +202,7 @@ class Planner:
     def trying(self, share: float) -> Sample:
         """Open the engine and try tasks on it."""
         watcher = ProgressWatcher(Progress("none"))
-        lender = Lender(self.choice, self.options, self.ledger, watcher, self.work.guarded, self.work.is_native)
+        lender = Lender(self.choice, self.options, self.ledger, watcher, self.work)
         with contextlib.closing(lender):
             if not self.work.settled:
                 self.work = settle(self.work, self.end, self.ledger, lender.carry_out)
@@ -257,7 +257,9 @@ class Planner:
 
     def _plan(self, best: Way, found: Sequence[Way], ground: Ground, steps: float) -> Plan:
         choice, forecast = best.choice, best.forecast
-        told = explain(best, found, ground, steps)
+        asked, options = self.choice, self.options
+        why = "" if asked.undecided else kept(asked, options.memory_bytes, options.timeout)
+        told = explain(best, found, ground, steps, why)
         stages = tuple(
             replace(stage, seconds=_rounded(forecast.stages.get(stage.name)), memory_bytes=best.memory)
             for stage in stages_of(self.work, self.end, choice, self.ledger)

@@ -49,7 +49,7 @@ def do_again(work: Work, end: int, choice: Choice, options: Options, ledger: Run
     again = _Again(work, ledger, originals)
     engine, choice = _others(choice, options)
     with closing(
-        Lender(choice, options, again, lender.watcher, work.guarded, work.is_native, engine)  # type: ignore[arg-type]
+        Lender(choice, options, again, lender.watcher, work, engine)  # type: ignore[arg-type]
     ) as second:
         second.carry_out(graph)
     if again.different:

@@ -77,11 +77,10 @@ class _Run:
         for loss in self.ledger.losses:
             progress.message(f"{loss}: made again")
         watcher = ProgressWatcher(progress)
-        guarded = self.work.guarded
         trial = self._trial(choice)
         watcher.ours = set() if trial is None else trial.attempts
         totals = _Totals(watcher.ours)
-        lender = Lender(choice, self.options, self.ledger, watcher, guarded, self.work.is_native)
+        lender = Lender(choice, self.options, self.ledger, watcher, self.work)
         with contextlib.closing(lender):
             carry_out = totals.counting(lender.carry_out)
             try:
@@ -168,7 +167,7 @@ class _Run:
         self.ledger.on_commit = heard
 
     def _replanned(self, choice: Choice, end: int, carry_out: CarryOut) -> Choice:
-        """What a sample on workers shows: as many as were thought of, fewer, or none."""
+        """What a sample on workers shows: as many as were thought of, fewer, none, or more where they wait."""
         from shardwise.api.prediction import Planner
 
         still = replace(choice, undecided=True)

@@ -15,17 +15,19 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shardwise import records
 from shardwise.compute.task import TaskSpec
 from shardwise.engines import mail
-from shardwise.engines.handshake import about_this_host, answer_proof
+from shardwise.engines.handshake import about_this_host, answer_proof, lacks
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Finished, Progress, Returned, SlotDown, SlotUp, Want
+from shardwise.engines.shipping import SHIP_OURS
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError
+from shardwise.storage import Trusted
 
 REST_SECONDS = 0.25
 """After an outcome the next task is likely on its way: it asks for news, too, which saves a message for each task.
@@ -48,6 +50,9 @@ class Terms:
     orphan_seconds: float = Waits().orphan
     root: str = ""  # the run directory, where hosts must prove that they use it, and the driver's nonce
     nonce: str = ""
+    access: Trusted | None = None  # what it takes to open the run directory
+    data: tuple[str, int] | None = None  # a file that the host must have, and its bytes
+    gpus: int = 0  # that the slot holds
 
 
 class Agent:
@@ -121,12 +126,9 @@ class Agent:
 
     def run(self, wanted: Callable[[], bool] = lambda: True) -> None:
         """Lend the slot until the driver closes it or is gone, or ``wanted`` says no. No worker is left then."""
-        about = about_this_host()
-        if self._terms.root:
-            about["root_error"] = answer_proof(self._terms.root, self._terms.nonce, about)
-        self.outbox.put(mail.write("hello", **about))
         engine = self._engine
         try:
+            self.outbox.put(mail.write("hello", **self._greeting()))
             while not self._called.wait(BEAT_SECONDS) and self._goes_on(wanted):  # no worker for a driver that is gone
                 pass
             if self._goes_on(wanted):
@@ -137,12 +139,28 @@ class Agent:
                     self._hear(event)
                 self._tell_progress()
         except EngineError as error:
-            self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {error.message}", fix=error.fix))
+            self._tell_broken(error.message, error.fix)
+        except Exception as error:  # what this host lacks, NumPy say
+            self._tell_broken(f"{type(error).__name__}: {error}", "install there what this driver has; " + SHIP_OURS)
         finally:
             engine.close()
             self._clear()
             self.outbox.put(mail.write("closed"))
             self._ended.set()
+
+    def _greeting(self) -> dict[str, Any]:
+        """What this host says of itself, and what it could prove."""
+        about, terms = about_this_host(), self._terms
+        if terms.access is not None:
+            terms.access.remember()
+        if terms.root:
+            about["root_error"] = answer_proof(terms.root, terms.nonce, about)
+        if terms.data is not None:
+            about["data_error"] = lacks(*terms.data)
+        return about
+
+    def _tell_broken(self, message: str, fix: str) -> None:
+        self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {message}", fix=fix))
 
     def _hear(self, event: EngineEvent) -> None:
         """Pass an event on; how far a task is can wait, and is no news once it has ended by itself."""
@@ -155,6 +173,7 @@ class Agent:
         match event:
             case SlotUp(slot):
                 self._slot = slot
+                event = replace(event, gpus=self._terms.gpus)
             case SlotDown():
                 self._slot, self._busy = None, False
                 self._tasks.clear()

@@ -58,6 +58,7 @@ class DaskEngine(LendingEngine):
         self.reach = "host" if cluster is None else "network"
         self._cluster = cluster
         self._resources = resources
+        self._gpus = int((resources or {}).get("GPU", 0))
         self._seats: dict[str, distributed.Future] = {}
         self._forgotten: list[str] = []  # seats that the scheduler dropped when the link to it was cut
         self._taken: dict[str, float] = {}
@@ -86,9 +87,10 @@ class DaskEngine(LendingEngine):
                     while self._forgotten:
                         self._forgotten.pop()
                         self._seat(topic)
+            seats, self._seats, self._forgotten = self._seats, {}, []
             if client.status == "running":
                 client.unsubscribe_topic(topic)
-                client.cancel(list(self._seats.values()))
+                client.cancel(list(seats.values()))
 
     def _seat(self, topic: str) -> None:
         key = f"shardwise-slot-{uuid.uuid4().hex}"
@@ -99,8 +101,7 @@ class DaskEngine(LendingEngine):
 
     def _vacated(self, topic: str, seat: distributed.Future) -> None:
         """A seat has ended: its slot closed, or Dask has given up placing it."""
-        self._seats.pop(seat.key, None)
-        if self._leaving:
+        if self._seats.pop(seat.key, None) is None or self._leaving.is_set():
             return
         if seat.status in ("cancelled", "lost") or self._client.status != "running":
             self._forgotten.append(seat.key)

@@ -13,12 +13,15 @@ import os
 import platform
 import secrets
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shardwise._version import __version__
 from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError, ShardwiseError
 from shardwise.storage.naming import HELLO
+
+if TYPE_CHECKING:
+    from shardwise.storage import Store
 
 LIBRARIES = ("duckdb", "numpy", "pyarrow")
 """Whose versions decide about bits."""
@@ -88,6 +91,13 @@ def refuse_if_different(theirs: dict[str, Any]) -> None:
             "store such as s3://",
         )
 
+    if theirs.get("data_error"):
+        raise EngineError(
+            f"{host} cannot read the data: {theirs['data_error']}",
+            "keep the data where all workers find it under the same name: a shared file system, or a store such as "
+            "s3://",
+        )
+
 
 class Proof:
     """Whether hosts read and write the run directory that the driver means: it puts a nonce, and each puts an answer.
@@ -114,7 +124,7 @@ class Proof:
             It is not there, though the host believes so: it means another directory.
         """
         name = _answer(self.nonce, theirs["pid"], theirs["host"])
-        if not self._store.exists(name):
+        if not _says(self._store, name, self.nonce):
             raise EngineError(
                 f"{theirs['host']} wrote into {self.root}, but nothing of it is seen here: that is another directory",
                 "keep the run on storage that is the same for the driver and all workers (--run-dir)",
@@ -132,12 +142,28 @@ def answer_proof(root: str, nonce: str, about: dict[str, Any]) -> str:
 
     try:
         store = open_store(root)
-        if not store.exists(_question(nonce)):
+        if not _says(store, _question(nonce), nonce):
             return f"{root} is not the same directory there: what the driver wrote is not in it"
         store.put(_answer(nonce, about["pid"], about["host"]), nonce.encode())
     except (ShardwiseError, OSError, ImportError) as error:
         return f"{root}: {str(error).splitlines()[0]}"
     return ""
+
+
+def lacks(path: str, size: int) -> str:
+    """On a host: read a file of the data; what is wrong, if something is."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+            found = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return "" if found == size else f"{path} has {found} bytes there, and {size} here"
+
+
+def _says(store: Store, name: str, nonce: str) -> bool:
+    """Whether a file is there, can be read, and is of this handshake."""
+    return store.exists(name) and store.get(name) == nonce.encode()
 
 
 def _place(nonce: str) -> str:

@@ -84,12 +84,13 @@ class JoblibEngine(PooledEngine):
         """Keep the slots: begin anew whenever the backend fails, or all have ended."""
         import joblib
 
-        while not self._leaving:
+        leaving = self._leaving
+        while not leaving.is_set():
             calls = (joblib.delayed(lend)(door, self._terms) for _ in range(self._slots))
             try:
                 joblib.Parallel(self._slots, backend=self._backend, batch_size=1, pre_dispatch="all")(calls)
             except Exception as error:
-                if not self._leaving and self._in_vain():
+                if not leaving.is_set() and self._in_vain():
                     self._refuse(error)
                     return
 

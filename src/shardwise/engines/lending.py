@@ -20,6 +20,7 @@ from shardwise.engines.room import Room
 from shardwise.engines.shipping import SHIP_OURS, located
 from shardwise.engines.waits import Waits
 from shardwise.errors import EngineError, ShardwiseError
+from shardwise.storage import Trusted, entrusted
 
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
@@ -54,11 +55,13 @@ class LendingEngine(ABC):
         self._lent = LentSlots(self._post, lambda about: self.on_hello(about))
         self._proof: Proof | None = None
         self._keeper: threading.Thread | None = None
-        self._leaving = False  # what ends now is not replaced
+        self._last_keeper: threading.Thread | None = None
+        self._leaving = threading.Event()  # what ends now is not replaced
         self._closing = threading.Event()
         self._shipped = located(())
         self._answered = False
         self._idle_since = 0.0
+        self._gpus = 0  # that each slot takes
         self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
         """Called with what a host says of itself before it is lent; raises where it is of no use."""
 
@@ -110,7 +113,8 @@ class LendingEngine(ABC):
         return [library(self.library, self.oldest, self.name)] if self.library else []
 
     def open(self, want: Want) -> None:
-        """Ask the cluster for slots; where none are wanted, for as many as there is room for.
+        """Ask the cluster for slots; where none are wanted, for as many as there is room for. An engine that was closed
+        may be opened again.
 
         Raises
         ------
@@ -118,12 +122,13 @@ class LendingEngine(ABC):
             The cluster's library is not installed here.
         """
         refuse_without(self.needs(), self.name)
+        self._begin_anew()
         self._shipped = located(want.ship) if self.reach == "network" else ()
         self._want = replace(want, slots=want.slots or usable_cores()) if self.reach == "host" else want
-        self._terms = Terms(want.threads, want.memory, self.waits.poll, self.waits.orphan)
+        self._terms = Terms(want.threads, want.memory, self.waits.poll, self.waits.orphan, gpus=self._gpus)
         if want.root and self.reach == "network":
-            self._proof = Proof(want.root)
-            self._terms = replace(self._terms, root=want.root, nonce=self._proof.nonce)
+            self._proof, access = Proof(want.root), Trusted(entrusted([want.root]))
+            self._terms = replace(self._terms, root=want.root, nonce=self._proof.nonce, access=access, data=want.data)
         self._idle_since = time.monotonic()
         self._keeper = threading.Thread(target=self._keep, name=f"shardwise-{self.name}", daemon=True)
         self._keeper.start()
@@ -177,7 +182,7 @@ class LendingEngine(ABC):
         """Have all workers end, and give the slots back."""
         if self._keeper is None:
             return
-        self._leaving = True
+        self._leaving.set()
         for agent in self._lent.agents:
             self._lent.end(agent)
         deadline = time.monotonic() + self.waits.close
@@ -188,12 +193,22 @@ class LendingEngine(ABC):
                 break
         self._closing.set()
         self._keeper.join(max(1.0, deadline - time.monotonic()))
-        self._keeper = None
+        self._last_keeper, self._keeper = self._keeper, None
         if self._proof is not None:
             self._proof.close()
         self._lent.clear()
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _begin_anew(self) -> None:
+        """Forget what an earlier opening left: threads of it keep the events that told them to end."""
+        if self._last_keeper is not None:
+            self._last_keeper.join(self.patience)
+            if self._last_keeper.is_alive():
+                raise EngineError(f"{self.name} has not given back the slots that it was lent before", GOES_ON)
+        self._leaving, self._closing, self._answered = threading.Event(), threading.Event(), False
+        self._news, self._proof = queue.SimpleQueue(), None
+        self._lent = LentSlots(self._post, lambda about: self.on_hello(about), self._lent.ever)
 
     def refuse_if_unfit(self, hello: dict[str, Any]) -> None:
         """Compare what a host says of itself with this one."""
@@ -241,7 +256,9 @@ class LendingEngine(ABC):
         patience = self.patience if self._answered else 2 * self.patience  # who cannot connect says more itself
         if self._lent or time.monotonic() - self._idle_since < patience:
             return
-        what = f"{self._want.slots} slots of {self._want.threads} threads"
+        slots, threads = self._want.slots, self._want.threads
+        each = f"of {threads} thread{'s' * (threads != 1)}"
+        what = f"{slots} slot{'s' * (slots != 1)} {each}" if slots else f"as many slots as there is room for, {each}"
         raise EngineError(
             f"{self.name} lent no slot within {patience:g} s; asked for: {what}; {self._offer()}",
             f"free or add resources there, or ask for less; {GOES_ON}",

@@ -34,10 +34,17 @@ class LentSlots:
         Hands numbered mail to an agent.
     greet : callable
         Told what a host says of itself before it lends; raises where it is of no use.
+    ever : int
+        So many have been lent since the engine was made.
     """
 
-    def __init__(self, post: Callable[[str, int, list[bytes]], None], greet: Callable[[dict[str, Any]], None]) -> None:
-        self.ever = 0  # so many have been lent since the engine was made
+    def __init__(
+        self,
+        post: Callable[[str, int, list[bytes]], None],
+        greet: Callable[[dict[str, Any]], None],
+        ever: int = 0,
+    ) -> None:
+        self.ever = ever
         self._post, self._greet = post, greet
         self._places: dict[str, _Place] = {}
         self._where: dict[int, tuple[str, int]] = {}  # our number of a slot -> agent, its number

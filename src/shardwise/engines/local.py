@@ -66,8 +66,9 @@ class LocalEngine:
         self._server: ForkServer | None = None
 
     def open(self, want: Want) -> None:
-        """Start the workers, all at once."""
+        """Start the workers, all at once. An engine that was closed may be opened again."""
         self._want = want
+        self._memory = MemoryWatch()
         self._selector = selectors.DefaultSelector()
         self._bell = Bell()
         self._selector.register(self._bell, selectors.EVENT_READ, BELL)
@@ -139,6 +140,8 @@ class LocalEngine:
         self._selector = None
         self._bell.close()
         self._events.clear()
+        self._programs.clear()
+        self._refs.clear()
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

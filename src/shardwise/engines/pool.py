@@ -14,6 +14,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from shardwise.engines.channel import Door, lend
 from shardwise.engines.dialled import LOOPBACK, DialledEngine
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
+from shardwise.engines.protocol import Want
 from shardwise.engines.room import Room
 from shardwise.errors import EngineError
 
@@ -39,6 +40,11 @@ class PooledEngine(DialledEngine):
         super().__init__(host, patience)
         self.reach = "host" if near and host == LOOPBACK else "network"
         self._failed, self._lent_before = 0, 0  # tasks in a row that failed since so many slots had been lent
+
+    def open(self, want: Want) -> None:
+        """Ask the pool for slots."""
+        self._failed = 0
+        super().open(want)
 
     def _in_vain(self) -> bool:
         """Count another failure; whether there were too many without a slot."""
@@ -101,7 +107,8 @@ class PoolEngine(PooledEngine):
             while not (broken.is_set() or await asyncio.to_thread(self._closing.wait, 1.0)):
                 pass
         finally:
-            for seat in list(self._seats):
+            seats, self._seats = self._seats, set()
+            for seat in seats:
                 seat.cancel()
             if self._closing.is_set():
                 self._board.close()  # who has only just begun ends as well
@@ -119,8 +126,9 @@ class PoolEngine(PooledEngine):
 
     def _vacated(self, pool: Executor, door: Door, broken: threading.Event, seat: Future[None]) -> None:
         """A seat has ended: its slot closed, or the pool failed it."""
+        mine = seat in self._seats
         self._seats.discard(seat)
-        if self._leaving or broken.is_set() or seat.cancelled():
+        if not mine or self._leaving.is_set() or broken.is_set() or seat.cancelled():
             return
         error = seat.exception()
         if error is not None and (self._in_vain() or (isinstance(error, BrokenExecutor) and pool is self._pool)):

@@ -14,6 +14,7 @@ class Want:
     threads: int = 1  # native threads per worker
     memory: int | None = None  # bytes per worker
     root: str = ""  # URL of the run directory, which workers read and write
+    data: tuple[str, int] | None = None  # a local file that workers read, and its bytes
     ship: tuple[str, ...] = ()  # modules and packages, by name or path, that hosts of a cluster are sent
 
 

@@ -22,6 +22,15 @@ LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Where this variable is 0, Ray binds to loopback only."""
 
 
+_OURS = threading.Event()  # set while the Ray that this process is connected to was started here
+
+
+def is_connected_elsewhere() -> bool:
+    """Whether this process is connected to a Ray that was not started here, and whose nodes may be anywhere."""
+    ray = sys.modules.get("ray")
+    return ray is not None and not _OURS.is_set() and bool(ray.is_initialized())
+
+
 @contextlib.contextmanager
 def loopback(wanted: bool) -> Iterator[None]:
     """Have a Ray that starts here bind to loopback only. It asks for that when it is imported."""
@@ -62,11 +71,14 @@ def connected(ray: Any, address: str, slots: int, shipped: Sequence[Path]) -> It
             ray.init(address, **options)
     except (OSError, RuntimeError) as error:
         raise EngineError(f"no Ray answers at {address}: {error}", "see that it runs there") from error
+    if address == "local":
+        _OURS.set()
     with silence():
         try:
             yield
         finally:
             ray.shutdown()
+            _OURS.clear()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,9 @@ class SparkEngine(DialledEngine):
 
     def __init__(self, cluster: str | SparkSession = "local", patience: float = PATIENCE_SECONDS) -> None:
         super().__init__(patience=patience)
-        self.reach = "host" if cluster == "local" else "network"
+        context = active_context()
+        elsewhere = context is not None and not context.master.startswith("local")
+        self.reach = "host" if cluster == "local" and not elsewhere else "network"
         self._cluster = cluster
         self._context: SparkContext | None = None
 
@@ -71,8 +73,9 @@ class SparkEngine(DialledEngine):
         return None if context is None else of_context(context)
 
     def _lend(self) -> None:
-        with connected(self._cluster, self._want.slots) as context:
-            self._context = context
+        self._context = None
+        with connected(self._cluster, self._want.slots) as self._context:
+            context = self._context
             if self._shipped:  # for as long as the context: executors that come later fetch it, too
                 context.addPyFile(str(packed(self._shipped, context._temp_dir)))
             settings = context.getConf()
@@ -102,8 +105,8 @@ class SparkEngine(DialledEngine):
 
     def _sit(self, context: SparkContext, group: str, door: Door) -> None:
         """Keep one slot: begin its job anew whenever it ends."""
-        in_vain = 0
-        while not self._leaving:
+        in_vain, leaving = 0, self._leaving
+        while not leaving.is_set():
             began, lent = time.monotonic(), self._lent.ever
             try:
                 context.setJobGroup(group, "slots of Shardwise", interruptOnCancel=True)
@@ -111,7 +114,7 @@ class SparkEngine(DialledEngine):
                 slot.foreachPartition(functools.partial(serve, door, self._terms))
             except Exception as error:
                 in_vain = 0 if self._lent.ever > lent or time.monotonic() - began > self.patience else in_vain + 1
-                if self._leaving:
+                if leaving.is_set():
                     return
                 if hopeless := self._hopeless(context, error, in_vain):
                     self._fail(hopeless)

@@ -12,7 +12,7 @@ from shardwise.engines.children import module_path
 from shardwise.errors import EngineError
 
 if TYPE_CHECKING:
-    from pyspark import SparkContext
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
 
@@ -22,6 +22,11 @@ def connected(cluster: str | SparkSession, slots: int) -> Iterator[SparkContext]
     from pyspark import SparkContext
 
     if not isinstance(cluster, str):
+        if "connect" in type(cluster).__module__:
+            raise EngineError(
+                "a session of Spark Connect has no Spark context, and only that can lend slots",
+                "give a session of SparkSession.builder.master(...), or the master's URL (spark://host:7077)",
+            )
         yield cluster.sparkContext
         return
     if SparkContext._active_spark_context is not None:
@@ -34,12 +39,15 @@ def connected(cluster: str | SparkSession, slots: int) -> Iterator[SparkContext]
         context.stop()
 
 
-def _start(master: str, slots: int) -> SparkContext:
-    from pyspark import SparkConf, SparkContext
+def settings_for(master: str, slots: int) -> SparkConf:
+    """How a context of our own is made."""
+    from pyspark import SparkConf
 
     settings = SparkConf().setAppName("shardwise")
     if slots:
         settings.set("spark.cores.max", str(slots))
+    if slots and master == "yarn":  # which knows nothing of cores.max, and gives two executors of a core
+        settings.setIfMissing("spark.executor.instances", str(slots))
     settings.setIfMissing("spark.ui.enabled", "false").setIfMissing("spark.log.level", "ERROR")
     settings.setIfMissing("spark.ui.showConsoleProgress", "false")
     if master == "local":
@@ -48,8 +56,14 @@ def _start(master: str, slots: int) -> SparkContext:
         settings.set("spark.executorEnv.PYTHONPATH", os.pathsep.join(module_path()))
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return settings.setMaster(master)
+
+
+def _start(master: str, slots: int) -> SparkContext:
+    from pyspark import SparkContext
+
     try:
-        return SparkContext(conf=settings.setMaster(master))
+        return SparkContext(conf=settings_for(master, slots))
     except Exception as error:
         raise EngineError(f"no Spark answers at {master}: {reason(error)}", "see that it runs there") from error
 

@@ -54,8 +54,10 @@ class Measures:
         Bytes that travel.
     crowding : float
         Part by which a second busy worker slows the first one.
-    workers : int
-        That are planned.
+    workers, cores : int
+        That are planned, and that this host has; 0: nobody knows.
+    native : bool
+        Whether kernels do all the work, on all threads of this process.
     model : int
         Bytes that a function holds before it has seen a row.
     memory, limit : int
@@ -77,6 +79,8 @@ class Measures:
     carried: int = 0
     crowding: float = 0.0
     workers: int = 1
+    cores: int = 0
+    native: bool = False
     model: int = 0
     memory: int = 0
     limit: int = 1 << 62
@@ -161,7 +165,8 @@ def _resource(of: Measures, work: float) -> Bottleneck:
     most = max(parts, key=lambda name: parts[name])
     share = f"{most} takes {parts[most] / work * 100:.0f} % of the tasks' time"
     if most != "computing":
-        how = "data parallelism over hosts, each with storage of its own" if of.crowding > CROWDED else "more workers"
+        alone = of.native or of.crowding > CROWDED
+        how = "data parallelism over hosts, each with storage of its own" if alone else "more workers"
         less = "fewer columns, a columnar format, less compression" if most == "reading" else "fewer columns and rows"
         return Bottleneck("I/O", share, f"{less}; then {how}")
     if of.waiting > MOST * of.computing:
@@ -169,19 +174,37 @@ def _resource(of: Measures, work: float) -> Bottleneck:
             "latency",
             f"{share}, and for {of.waiting / of.computing * 100:.0f} % of that no processor works: the function waits "
             "for something, a network or a lock",
-            "more workers than cores, as waits overlap; or ask for many things at once",
+            f"{_overlap(of)}; or ask for many things at once",
         )
     if of.interpreted >= INTERPRETED:
         return Bottleneck(
             "interpreter",
-            f"{share}, {of.factor:.1f} x the cost of reading this data: about {of.interpreted:.0f} lines of Python for "
+            f"{share}, {of.factor:.1f} x the cost of reading this data: about {_lines(of.interpreted)} of Python for "
             "each row",
             "vectorise before you add workers; then data parallelism, in processes",
         )
-    if of.crowding > CROWDED and of.workers > 1:
+    if of.crowding > CROWDED:
         slower = f"a second busy worker slows the first by {of.crowding * 100:.0f} %"
-        return Bottleneck("memory bandwidth", slower, "fewer workers; narrower types, fewer copies of a batch")
-    return Bottleneck("computation", share, "data parallelism: more workers, as long as there are cores")
+        less = "fewer workers; " if of.workers > 1 else "no more workers than this one; "
+        return Bottleneck("memory bandwidth", slower, f"{less}narrower types, fewer copies of a batch")
+    return Bottleneck("computation", share, f"data parallelism: {_parallel(of)}")
+
+
+def _parallel(of: Measures) -> str:
+    if of.native:
+        return "kernels use the cores of this process already; only more cores, or more hosts, would share the work"
+    return "more workers, as long as there are cores"
+
+
+def _overlap(of: Measures) -> str:
+    if 0 < of.cores < of.workers:
+        return f"{of.workers} workers on {of.cores} cores overlap waits already"
+    return "more workers than cores, as waits overlap"
+
+
+def _lines(count: float) -> str:
+    number = max(1, round(count))
+    return f"{number} line{'' if number == 1 else 's'}"
 
 
 def _shares(parts: tuple[float, ...], work: float) -> str:

@@ -7,17 +7,25 @@ from dataclasses import dataclass, replace
 
 from shardwise.engines.registry import parse_engine
 from shardwise.plan import held
-from shardwise.plan.choose import START_SECONDS, Choice
+from shardwise.plan.choose import SHARDS_PER_SLOT, START_SECONDS, Choice
 from shardwise.plan.costs import Costs, fit
 from shardwise.plan.forecast import Forecast, Load, Setting, forecast
 from shardwise.plan.plan import Alternative
 from shardwise.plan.sample import Sample
+from shardwise.plan.waits import idle
+from shardwise.run.messages import Task
 
 BETTER = 0.05
 """A way with more processes or other shards has to be sooner done by this part, or it is not worth its trouble."""
 
 LENGTHS = (1.0, 0.5, 2.0)
 """Lengths of shards that are compared, as multiples of the usual one."""
+
+WAITING = 0.5
+"""Where tasks wait for more than this part of their time, more workers than cores are thought of."""
+
+MORE = (2, 4, 8)
+"""As many times the cores."""
 
 Cut = Callable[[Choice], Load]
 """What is left to do, cut as a choice says."""
@@ -69,6 +77,11 @@ class Way:
     load: Load
     sized: bool
 
+    @property
+    def readers(self) -> list[Task]:
+        """Tasks that are left of those that read the source."""
+        return [task for task in self.load.tasks if not task.needs and not task.done]
+
     def row(self, limit: int, chosen: bool = False) -> Alternative:
         """As a line of a plan."""
         f = self.forecast
@@ -93,12 +106,17 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
     costs = costs_on(ground, name)
     sample = ground.sample
     here = name == "inline"
-    start = 0.0 if here else sample.start + _warming(sample, costs) if _measured_on(sample, name) else START_SECONDS
+    warming, most = _warming(sample, costs), max(ground.cores, sample.workers)
+    if name == "local" and choice.workers > most:
+        warming *= choice.workers / most  # imports wait for processors
+        costs = _side_by_side(costs, ground, choice.workers, load.heaviest)
+    tried = _measured_on(sample, name)  # the start of a sample is over when its workers have the data
+    start = 0.0 if here else sample.start + warming if tried else START_SECONDS
     setting = Setting(
         choice.workers,
         hosts=1 if name in ("inline", "local") else max(1, -(-choice.workers // ground.cores)),
         start=start,
-        carry=0.0 if here else ground.carry,
+        carry=0.0 if here or tried else ground.carry,
         head=ground.head,
         commit=_commit(sample),
     )
@@ -132,16 +150,31 @@ def costs_on(ground: Ground, name: str) -> Costs:
     return replace(costs.times(crowd / ground.cores), crowding=0.0)
 
 
+def _side_by_side(costs: Costs, ground: Ground, workers: int, weight: float) -> Costs:
+    """Costs where more workers than were tried share the cores: what they share beside them crowds them as it did, and
+    cores do once all are in use. Who waits uses none."""
+    used = workers * (1 - idle(ground.sample, weight)) / ground.cores
+    slower = (1 + costs.crowding * (workers - 1)) * max(1.0, used)
+    return replace(costs, crowding=(slower - 1) / (workers - 1))
+
+
 def ways(ground: Ground, asked: Choice, cut: Cut, free: bool) -> list[Way]:
     """Ways to compare: the one that was thought of first; and where the person left it open (``free``), this process
-    alone and fewer workers, and with the best of them shorter and longer shards."""
+    alone, fewer workers, more of them where they wait, and with the best of all shorter and longer shards."""
     found = [way(ground, asked, cut)]
     if not free:
         return found
     if parse_engine(asked.engine)[0] == "inline":
-        return [*found, way(ground, _workers(asked, ground.cores, ground), cut)]
-    found.append(way(ground, asked.alone("inline"), cut))
-    found += [way(ground, _workers(asked, fewer, ground), cut) for fewer in _fewer(asked.workers)]
+        why = f"local: a process for each of {ground.cores} cores"
+        found.append(way(ground, _workers(asked, ground.cores, ground, why), cut))
+        return found if ground.native else found + _more(ground, found[0], cut)
+    found.append(
+        way(ground, asked.alone("inline: no worker processes, by the times and the memory of the sample"), cut)
+    )
+    for fewer in _fewer(asked.workers):
+        why = f"local: {fewer} of {asked.workers} workers, by the times and the memory of the sample"
+        found.append(way(ground, _workers(asked, fewer, ground, why), cut))
+    found += _more(ground, found[0], cut)
     best = choose(found, ground.limit)
     if best.choice.engine != "inline":
         found += [way(ground, replace(best.choice, target=best.choice.target * by), cut) for by in LENGTHS[1:]]
@@ -158,9 +191,29 @@ def choose(found: Sequence[Way], limit: int) -> Way:
     return min(near, key=lambda one: (one.choice.engine != "inline", one.choice.workers, one.choice.target != usual))
 
 
-def _workers(choice: Choice, workers: int, ground: Ground) -> Choice:
+def _workers(choice: Choice, workers: int, ground: Ground, why: str) -> Choice:
+    """So many workers, which share out the memory that those of a choice may use."""
     threads = max(1, ground.cores // workers)
-    return replace(choice, engine=f"local:{workers}", workers=workers, threads=threads)
+    memory = None if choice.memory is None else choice.memory * choice.workers // workers
+    return replace(choice, engine=f"local:{workers}", workers=workers, threads=threads, memory=memory, reasons=(why,))
+
+
+def _more(ground: Ground, first: Way, cut: Cut) -> list[Way]:
+    """More workers than cores, where tasks mostly wait; no more than there are tasks, in shards so short that each gets
+    several, and only as many as fit in memory."""
+    waits = idle(ground.sample, first.load.heaviest)
+    if waits <= WAITING:
+        return []
+    found: list[Way] = []
+    for most in (ground.cores * by for by in MORE):
+        target = first.choice.target * min(1.0, len(first.readers) / (most * SHARDS_PER_SLOT))
+        shorter = replace(first.choice, target=target)
+        workers = min(most, len(replace(first, load=cut(shorter)).readers))
+        if workers <= max([first.choice.workers, *(one.choice.workers for one in found)]):
+            break
+        why = f"local: {workers} processes on {ground.cores} cores, as tasks wait {waits * 100:.0f} % of their time"
+        found.append(way(ground, _workers(shorter, workers, ground, why), cut))
+    return [one for one in found if one.memory <= ground.limit]
 
 
 def _fewer(workers: int) -> list[int]:

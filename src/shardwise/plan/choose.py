@@ -100,6 +100,17 @@ def choose(
     return Choice(url, slots, threads, target, ceiling, tuple(reasons), undecided)
 
 
+def kept(choice: Choice, memory: int | None, timeout: object | None) -> str:
+    """Why a choice stands that is not open, whatever other ways would take: what was asked for besides."""
+    if parse_engine(choice.engine)[0] == "inline":
+        return "no worker process was tried"
+    if memory is not None:
+        return "only worker processes can be held to a limit of memory"
+    if timeout is not None:
+        return "only a worker process can be ended when its time is up"
+    return "a row that kills a process must not kill this one"
+
+
 def _engine(
     work: Work, engine: str, workers: int | None, end: int, reasons: list[str], watched: bool
 ) -> tuple[str, int]:

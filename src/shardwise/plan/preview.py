@@ -11,9 +11,16 @@ from shardwise.plan.shards import Weights
 from shardwise.plan.work import Work
 from shardwise.run.graph import Graph
 
+_READING = {
+    "partial": "aggregate each shard",
+    "collect": "collect what is there",
+    "write": "write what is there",
+}
+"""What stages do that read the source, where no operation comes before."""
+
 _WHAT = {
     "merge": "merge states, in a tree",
-    "finish": "the result",
+    "finish": "make the result of all states",
     "settle": "find out what columns the functions return, on the first batch",
 }
 
@@ -22,7 +29,7 @@ def preview(graph: Graph, work: Work, end: int, later: int = 0) -> tuple[StagePl
     """Stages in order. ``later``: shards that follow once schemas are settled."""
     fragments = work.pipeline.source.fragments
     rows, size = part_of(fragments, end)
-    steps = "; ".join(map(describe, work.pipeline.operations)) or "as read"
+    steps = "; ".join(map(describe, work.pipeline.operations))
     stages = []
     for name in graph.stages:
         tasks = [task for task in graph.tasks if task.stage == name]
@@ -32,7 +39,7 @@ def preview(graph: Graph, work: Work, end: int, later: int = 0) -> tuple[StagePl
         stages.append(
             StagePlan(
                 name,
-                _WHAT.get(name, steps),
+                _WHAT.get(name, steps or _READING.get(name, name)),
                 len(tasks),
                 sum(task.done for task in tasks),
                 end if reads else 0,

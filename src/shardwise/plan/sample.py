@@ -128,26 +128,12 @@ class Sample:
         >>> Sample("inline", 1, (Phase(1, 4.2, (Tried(1.0, 1.0, cpu=1.0), Tried(9.0, 3.0, cpu=4.5))),)).parallelism
         1.5
         """
-        heaviest = max((task.weight for task in self._alone), default=0.0)
-        long = [task for task in self._alone if task.weight >= heaviest / 2]
+        heaviest = max((task.weight for task in self.alone), default=0.0)
+        long = [task for task in self.alone if task.weight >= heaviest / 2]
         return max(1.0, sum(task.cpu for task in long) / sum(task.seconds for task in long)) if long else 0.0
 
     @property
-    def idle(self) -> float:
-        """Part of the seconds that tasks computed by the clock, a worker at a time, in which no processor worked, nor
-        was waited for, at least: all that worked is taken to have computed.
-
-        Examples
-        --------
-        >>> Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, compute=0.8, cpu=0.2),)),)).idle
-        0.75
-        """
-        computing = sum(task.compute for task in self._alone)
-        busy = sum(task.cpu + task.queued for task in self._alone)
-        return max(0.0, 1 - busy / computing) if computing else 0.0
-
-    @property
-    def _alone(self) -> list[Tried]:
+    def alone(self) -> list[Tried]:
         """Tasks beside which no other was under way, and of which it is known what processors did."""
         return [task for phase in self.warm if phase.busy == 1 for task in phase.tried if task.cpu]
 

@@ -100,7 +100,7 @@ class Scaled:
         """What a reader has to know of such a plan."""
         found = []
         if self.rows is not None:
-            found.append(f"for {format_count(self.rows)} rows, {self.factor_of(work):.3g} times what is there")
+            found.append(f"for {format_count(self.rows)} rows, {_times(self.factor_of(work))} times what is there")
         if self.engine:
             hosts = -(-self.workers // usable_cores())
             found.append(
@@ -108,6 +108,17 @@ class Scaled:
                 "is taken to keep up"
             )
         return tuple(found)
+
+
+def _times(factor: float) -> str:
+    """How many times, in three digits, and none of them as a power of ten.
+
+    Examples
+    --------
+    >>> _times(3333.3), _times(2.5), _times(100.0)
+    ('3,333', '2.5', '100')
+    """
+    return format_count(round(factor)) if factor >= 100 else f"{factor:.3g}"
 
 
 def shards(stage: str, count: int, tree: bool) -> list[Task]:

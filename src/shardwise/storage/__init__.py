@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shardwise.storage.access import entrusted, remember
+from shardwise.storage.access import Trusted, entrusted, remember
 from shardwise.storage.digests import DigestWriter, digest, digest_file
 from shardwise.storage.local import LocalStore
 from shardwise.storage.moving import move
@@ -13,6 +13,7 @@ __all__ = [
     "DigestWriter",
     "LocalStore",
     "Store",
+    "Trusted",
     "digest",
     "digest_file",
     "entrusted",
