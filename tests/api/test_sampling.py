@@ -60,6 +60,13 @@ def test_kernels_get_one_task_as_long_as_can_be() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_share_that_is_asked_for_is_tried_however_long_it_takes(workers: int) -> None:
+    sample = Pretended(workers, 0.0, each=10.0, cold=0.0).more(None, 0.2)
+    assert 0.18 * COUNT <= tried(sample) <= 0.2 * COUNT
+    assert sample.asked == 0.2
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
 @pytest.mark.parametrize("each", [0.2, 1.0, 10.0])
 def test_what_takes_long_is_shortened_to_about_the_time_there_is(workers: int, each: float) -> None:
     sample = Pretended(workers, 0.0, each, cold=0.0).take(seconds=5.0)

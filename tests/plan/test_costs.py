@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardwise.plan.costs import fit, line
+from shardwise.plan.costs import Costs, fit, line
+from shardwise.plan.forecast import Load, Setting, forecast
 from shardwise.plan.sample import Phase, Sample, Tried, choose_trials
+from shardwise.plan.scaled import shards
 from shardwise.plan.shards import Weights
 
 FIXED = st.floats(0.0, 2.0)
@@ -94,6 +97,53 @@ def test_what_is_tried_is_at_most_the_share_and_never_twice(
     rounds = [set(lengths[at : at + workers]) for at in range(0, len(lengths), workers)]
     assert all(len(alike) == 1 for alike in rounds), "some work alone while others are done"
     assert len(lengths) % workers == 0 or len(lengths) < workers
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize(("units", "workers"), [(60, 1), (80, 1), (160, 2), (400, 1), (400, 2), (400, 8)])
+def test_two_lengths_are_tried_as_soon_as_the_share_allows_it(units: int, workers: int, kernels: bool) -> None:
+    found = choose_trials([(0, units)], Weights((0, units), (1.0,)), workers, 1, 0.05, kernels)
+    lengths = {b - a for part in (found.cold, found.alone, found.together) for a, b in part}
+    assert len(lengths) >= 2
+
+
+@pytest.mark.parametrize(("units", "lengths"), [(20, [1]), (40, [1]), (60, [2]), (80, [1, 2])])
+def test_one_worker_is_warmed_up_as_soon_as_something_else_is_left_to_try(units: int, lengths: list[int]) -> None:
+    found = choose_trials([(0, units)], Weights((0, units), (1.0,)), 1, 1)
+    assert len(found.cold) == (1 if units > 20 else 0)
+    assert [b - a for a, b in found.alone] == lengths
+
+
+def sampled(*tasks: tuple[float, float]) -> Sample:
+    return Sample("inline", 1, (Phase(1, 1.0, tuple(Tried(weight, seconds) for weight, seconds in tasks)),))
+
+
+@pytest.mark.parametrize("each", [5e-6, 1e-5, 1e-4, 1e-3])
+def test_however_far_the_run_is_its_time_is_in_the_interval(each: float) -> None:
+    """A task of a millisecond and a bit of data, tried in one length or in two hardly different ones."""
+
+    def took(weight: float, by: float = 1.0) -> tuple[float, float]:
+        return weight, (0.001 + each * weight) * by
+
+    far = 10_000.0
+    load = Load(shards("partial", 10, tree=False), Weights((0, 10), (far,)))
+    for tried in (sampled(took(2.0)), sampled(took(1.0, 0.9), took(1.0, 1.1)), sampled(took(1.0, 1.1), took(2.0, 0.9))):
+        found = forecast(load, fit(tried), 0.0, Setting(1))
+        assert 0 < found.low < 10 * took(far)[1] < found.high
+
+
+def test_the_interval_of_what_was_nearly_tried_is_as_wide_as_its_doubt() -> None:
+    load = Load(shards("partial", 10, tree=False), Weights((0, 10), (16.0,)))
+    costs = replace(fit(sampled((1.0, 1.0), (8.0, 8.0), (8.0, 8.0))), doubt=0.2)
+    found = forecast(load, costs, 0.0, Setting(1))
+    assert 0.7 < found.low / found.seconds < 0.85 and 1.15 < found.high / found.seconds < 1.4
+
+
+@given(st.floats(0.0, 20.0))
+def test_an_interval_never_begins_at_nothing(doubt: float) -> None:
+    load = Load(shards("partial", 10, tree=False), Weights((0, 10), (1.0,)))
+    found = forecast(load, Costs(0.0, 1.0, doubt=doubt), 0.0, Setting(1))
+    assert 0 < found.low <= found.seconds <= found.high
 
 
 def test_trials_lie_all_over_the_data() -> None:

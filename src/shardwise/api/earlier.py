@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from shardwise.plan.work import Work
 
 
+def noted_sample(ledger: RunLedger, engine: str, workers: int) -> Sample | None:
+    """What was tried last for a plan of the run, on this engine with so many workers; else None."""
+    for note in reversed(ledger.noted("sample")):
+        if (note["engine"], note["workers"]) == (engine, workers):
+            noted: Sample = revive(Sample, note)
+            return noted
+    return None
+
+
 def earlier_sample(work: Work, ledger: RunLedger) -> Sample | None:
     """What was tried for an earlier plan of the run; else all tasks of the run, where it is finished; else None."""
     for note in reversed(ledger.noted("sample")):
@@ -33,4 +42,5 @@ def earlier_sample(work: Work, ledger: RunLedger) -> Sample | None:
         (Phase(workers, float(outcome["seconds"]), costs),),
         before=resident_memory(),
         driver=peak_memory(),
+        asked=1.0,
     )

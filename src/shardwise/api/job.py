@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from shardwise.api.options import Options
 from shardwise.compute.operations import Operation, describe
 from shardwise.compute.pipeline import Pipeline
-from shardwise.plan.sample import SHARE
 from shardwise.plan.work import AggregateTo, DescribeTo, Target, Work, WriteTo
 
 if TYPE_CHECKING:
@@ -39,18 +38,19 @@ class Job:
         self._operations = operations
         self._target = target
 
-    def plan(self, *, rows: float | None = None, sample: float = SHARE, **options: Any) -> Plan:
+    def plan(self, *, rows: float | str | None = None, sample: float | str | None = None, **options: Any) -> Plan:
         """What ``run`` with the same options would do, how long it would take, and what memory.
 
         The first tasks are tried for that, spread over the data; what they make is committed to the run, so that it is
-        not done again.
+        not done again (of a job in memory, and for a restart, it is not kept).
 
         Parameters
         ----------
-        rows : float, optional
-            Plan for so many rows instead of those that there are now.
-        sample : float
-            Share of the work that may be tried, at most about five seconds of it. At least one task is; 0: none.
+        rows : float or str, optional
+            Plan for so many rows instead of those that there are now: ``1e9``, ``"1G"``.
+        sample : float or str, optional
+            Share of the work that may be tried: ``0.1``, ``"10%"``; 0: none. Default: 5 %, and at most about five
+            seconds of it. At least one batch is tried, though it may be more than that where there are few.
         **options
             See ``Options``. ``engine`` may be ``"simulated:1000"`` here: a cluster that is not there.
 
@@ -64,9 +64,10 @@ class Job:
         UsageError
             The job cannot be carried out like this: a column does not suit its aggregate, or memory is too small.
         """
-        from shardwise.api.prediction import Ask, plan
+        from shardwise.api.ask import Ask
+        from shardwise.api.prediction import plan
 
-        return plan(self, Options.of(options), Ask(None if rows is None else int(rows), sample))
+        return plan(self, Options.of(options), Ask.of(rows, sample))
 
     def run(self, **options: Any) -> Result:
         """Carry it out, or go on where an earlier run of the same job stopped; a finished run answers at once.

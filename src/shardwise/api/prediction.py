@@ -4,79 +4,72 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from shardwise.api.earlier import earlier_sample
+from shardwise.api.ask import Ask
+from shardwise.api.earlier import earlier_sample, noted_sample
 from shardwise.api.lender import Lender
 from shardwise.api.options import Options
 from shardwise.api.planning import (
+    Anew,
     CarryOut,
     as_it_was,
     choice_of,
     graph_of,
+    ledger_of_plan,
     reach,
     refuse_a_place_of_our_own,
     settle,
     stages_of,
+    why_nothing_is_tried,
 )
-from shardwise.api.runs import RunLedger, look_at, open_ledger, refuse_taken_output, remember_access
+from shardwise.api.runs import RunLedger
 from shardwise.api.sampling import Sampler
 from shardwise.compute.machine import usable_cores, usable_memory
 from shardwise.engines.registry import engine_label, parse_engine
-from shardwise.errors import RunIsTaken, UsageError
+from shardwise.errors import UsageError
 from shardwise.plan import held
 from shardwise.plan.candidates import Ground, Way, choose, ways
 from shardwise.plan.choose import IF_SHORT, Choice, kept
+from shardwise.plan.doubts import far_from_tried, more_than_allowed
 from shardwise.plan.explain import explain
-from shardwise.plan.fitting import refuse_what_does_not_fit
+from shardwise.plan.fitting import Room, refuse_what_does_not_fit
 from shardwise.plan.forecast import Load
 from shardwise.plan.memory import USABLE_SHARE, projected
-from shardwise.plan.plan import Plan
+from shardwise.plan.plan import Alternative, Plan, StagePlan
+from shardwise.plan.preview import preview
 from shardwise.plan.sample import SHARE, Sample
 from shardwise.plan.scaled import Scaled
 from shardwise.plan.shards import Weights
-from shardwise.plan.work import Work, WriteTo
-from shardwise.records import plain, revive
+from shardwise.plan.work import Work
+from shardwise.records import plain
 from shardwise.report.progress import Progress
 from shardwise.report.watcher import ProgressWatcher
-from shardwise.run.ephemeral import EphemeralLedger
-from shardwise.run.history import PLANNED
-from shardwise.run.output import holds_other_data
 
 if TYPE_CHECKING:
     from shardwise.api.job import Job
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a plan is asked for: ``rows`` of data, where there will be more than there is now; the ``share`` of the work
-    that may be tried."""
-
-    rows: int | None = None
-    share: float = SHARE
+    from shardwise.plan.graphs import Done
 
 
 def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
     """What ``runner.run`` would do and take. What is tried for it is committed to the run."""
     began = time.monotonic()
     ask = ask or Ask()
-    scaled = Scaled.of(engine_label(options.engine), ask.rows)
+    scaled = Scaled.of(engine_label(options.engine), ask.rows, options.workers)
     here = replace(options, engine="auto") if scaled.engine else options
     refuse_a_place_of_our_own(here)
     work = job.work(here)
-    with _ledger(work, job.title, here, ask.share) as ledger:
-        refuse_taken_output(work, job.title, ledger)
-        if ledger.takes_commits and not ledger.is_finished:
-            ledger.note_later(PLANNED, {})
+    with ledger_of_plan(work, job.title, here, tries=ask.allowed > 0) as ledger:
         end = reach(work, here.share, ledger)
-        planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled)
-        why_not = _why_not(planner, ask.share)
+        kept = bool(ledger.kept_at) and not here.restart
+        planner = Planner(job.title, work, here, ledger, end, choice_of(work, here, end), scaled, kept)
+        why_not = why_nothing_is_tried(work, here, ledger, end, ask.allowed)
         head = time.monotonic() - began
         if not why_not:
-            return planner.measured(planner.trying(ask.share), head)[0]
-        if not (scaled.rows or scaled.engine):
+            return planner.measured(planner.trying(ask), head)[0]
+        if not scaled.is_other:
             return planner.unmeasured(why_not)
         earlier = earlier_sample(work, ledger)
         if earlier is None:
@@ -85,43 +78,6 @@ def plan(job: Job, options: Options, ask: Ask | None = None) -> Plan:
                 "plan for what is there with the sample, in a run of several batches (batch_rows makes them smaller)",
             )
         return planner.measured(earlier, head)[0]
-
-
-def _why_not(planner: Planner, share: float) -> str:
-    """Why nothing can be tried for a plan; empty: it can."""
-    work, ledger = planner.work, planner.ledger
-    if share <= 0:
-        return "nothing is tried (--no-sample)"
-    if ledger.is_finished:
-        return "the run is finished"
-    if not ledger.takes_commits:
-        return "another driver works in the run"
-    if planner.end <= work.part_batches:
-        return "to try one batch would be to do all of it"
-    if isinstance(work.target, WriteTo):
-        where = work.target.directory
-        if work.target.overwrite and holds_other_data(where, ledger.id):
-            return f"the first task that is tried would replace what is in {where}"
-        if planner.options.restart:
-            return f"a restart begins with emptying {where}"
-    return ""
-
-
-@contextlib.contextmanager
-def _ledger(work: Work, title: str, options: Options, share: float) -> Iterator[RunLedger]:
-    """The run's ledger, to commit what is tried; to look at only, where nothing is or another driver works in it. A run
-    that would begin anew is not touched: what is tried for it is not kept."""
-    with contextlib.ExitStack() as stack:
-        ledger = None
-        if share > 0 and options.restart:
-            memory = EphemeralLedger()
-            stack.callback(memory.close)
-            remember_access(work, options)
-            ledger = RunLedger(memory, "")
-        elif share > 0:
-            with contextlib.suppress(RunIsTaken):
-                ledger = stack.enter_context(open_ledger(work, title, options))
-        yield ledger or stack.enter_context(look_at(work, title, options))
 
 
 @dataclass(slots=True)
@@ -144,6 +100,8 @@ class Planner:
         What arithmetic says.
     scaled : Scaled
         How the plan's data and engine differ from those that are here.
+    kept : bool
+        Whether the run goes on from what is committed; else it does that again.
     """
 
     title: str
@@ -153,6 +111,7 @@ class Planner:
     end: int
     choice: Choice
     scaled: Scaled = field(default_factory=Scaled)
+    kept: bool = True
 
     @property
     def can_compare(self) -> bool:
@@ -169,7 +128,7 @@ class Planner:
             choice.engine,
             choice.workers,
             choice.threads,
-            stages_of(self.work, self.end, choice, self.ledger),
+            stages_of(self.work, self.end, choice, self._done),
             memory,
             self.options.memory_bytes,
             self.ledger.kept_at,
@@ -185,11 +144,12 @@ class Planner:
             It would not fit in memory.
         """
         ground = self._ground(sample, head)
-        found = ways(ground, self.scaled.choice(self.choice), self._load, self._free)
+        choice = self.scaled.choice(self.work, self.choice, self._weight, self.options.shard_bytes)
+        found = ways(ground, choice, self._load, self._free)
         best = choose(found, ground.limit) if self._free and self.choice.undecided else found[0]
-        refuse_what_does_not_fit(best, ground, self.work, self.options.memory_bytes)
+        refuse_what_does_not_fit(best, ground, self.work, self._room)
         made = self._plan(best, found, ground, self._steps(sample))
-        if self.scaled == Scaled() and self.ledger.takes_commits:
+        if not self.scaled.is_other and self.ledger.takes_commits:
             self.ledger.note("plan", made.to_dict())
         return made, best.choice
 
@@ -199,7 +159,7 @@ class Planner:
         found = ways(ground, self.choice, self._load, free=False)
         self.ledger.note("plan", self._plan(found[0], found, ground, 0.0).to_dict())
 
-    def trying(self, share: float) -> Sample:
+    def trying(self, ask: Ask) -> Sample:
         """Open the engine and try tasks on it."""
         watcher = ProgressWatcher(Progress("none"))
         lender = Lender(self.choice, self.options, self.ledger, watcher, self.work)
@@ -207,16 +167,19 @@ class Planner:
             if not self.work.settled:
                 self.work = settle(self.work, self.end, self.ledger, lender.carry_out)
             self.ledger.begin(self.work, planned=True)
-            return self.sample(lender.carry_out, share)
+            return self.sample(lender.carry_out, ask)
 
-    def sample(self, carry_out: CarryOut, share: float = SHARE) -> Sample:
-        """What was tried before on this engine with so many workers, or what is tried now."""
-        choice = self.choice
-        for note in reversed(self.ledger.noted("sample")):
-            if (note["engine"], note["workers"]) == (choice.engine, choice.workers):
-                earlier: Sample = revive(Sample, note)
-                return earlier
-        sample = Sampler(self.work, self.end, choice, self.ledger, carry_out).take(share)
+    def sample(self, carry_out: CarryOut, ask: Ask | None = None) -> Sample:
+        """What was tried before on this engine with so many workers, or what is tried now; both together, where the
+        person asks for more than was asked for before."""
+        choice, asked = self.choice, ask.share if ask else None
+        earlier = noted_sample(self.ledger, choice.engine, choice.workers)
+        if earlier and (asked is None or earlier.asked >= asked):
+            return earlier
+        sampler = Sampler(self.work, self.end, choice, self.ledger, carry_out)
+        if not sampler.left and (any_other := earlier or earlier_sample(self.work, self.ledger)):
+            return any_other
+        sample = sampler.take() if asked is None else sampler.more(earlier, asked)
         if self.ledger.kept_at:
             self.ledger.note("sample", plain(sample))
         return sample
@@ -227,11 +190,39 @@ class Planner:
         chosen only where a run would, too."""
         return self.options.engine == "auto" and self.options.workers is None and not self.scaled.engine
 
+    @property
+    def _done(self) -> Done:
+        return self.ledger if self.kept else Anew()
+
+    @property
+    def _weight(self) -> float:
+        """Of the data that is here."""
+        return Weights.of(self.work.pipeline.source.fragments).between(0, self.end)
+
+    @property
+    def _room(self) -> Room:
+        from shardwise.api.executor import workers_of  # here, as few plans are refused
+
+        engine, options = self.options.engine, self.options
+        local = parse_engine(engine_label(engine))[0] in ("auto", "local") and not self.scaled.engine
+        alone = local and options.timeout is None and not self.work.guarded
+        return Room(options.memory_bytes, options.workers or workers_of(engine), alone)
+
     def _load(self, choice: Choice) -> Load:
+        if self.scaled.is_other:
+            return self.scaled.load(self.work, choice, self._weight, self.end)
         weights = Weights.of(self.work.pipeline.source.fragments)
-        if self.scaled.rows or self.scaled.engine:
-            return self.scaled.load(self.work, choice, weights.between(0, self.end))
-        return Load(graph_of(self.work, self.end, choice, self.ledger)[0].tasks, weights)
+        return Load(graph_of(self.work, self.end, choice, self._done)[0].tasks, weights)
+
+    def _stages(self, way: Way) -> tuple[StagePlan, ...]:
+        if self.scaled.is_other:
+            return preview(way.load.tasks, self.work, self.end, times=self.scaled.factor_of(self.work))
+        return stages_of(self.work, self.end, way.choice, self._done)
+
+    def _row(self, way: Way, limit: int, chosen: bool) -> Alternative:
+        if self.scaled.is_other:  # shards of one length: that of the data to come, cut
+            way = replace(way, choice=replace(way.choice, target=way.load.heaviest))
+        return way.row(limit, chosen)
 
     def _steps(self, sample: Sample) -> float:
         from shardwise.api.interpreted import sampled_steps  # here, as a job without functions needs none of it
@@ -240,7 +231,6 @@ class Planner:
 
     def _ground(self, sample: Sample, head: float) -> Ground:
         source = self.work.pipeline.source
-        weights = Weights.of(source.fragments)
         carried = 0 if source.remote_safe else sum(f.size or 0 for f in source.fragments)
         limit = self.options.memory_bytes or int(usable_memory() * USABLE_SHARE)
         return Ground(
@@ -251,7 +241,7 @@ class Planner:
             carried,
             head,
             limit,
-            int(held.of_result(self.work, sample, weights.between(0, self.end)) * self.scaled.factor_of(self.work)),
+            int(held.of_result(self.work, sample, self._weight) * self.scaled.factor_of(self.work)),
             all(fragment.size is not None for fragment in source.fragments),
         )
 
@@ -262,7 +252,7 @@ class Planner:
         told = explain(best, found, ground, steps, why)
         stages = tuple(
             replace(stage, seconds=_rounded(forecast.stages.get(stage.name)), memory_bytes=best.memory)
-            for stage in stages_of(self.work, self.end, choice, self.ledger)
+            for stage in self._stages(best)
         )
         return Plan(
             self.title,
@@ -276,15 +266,21 @@ class Planner:
             (
                 *(reason for reason in choice.reasons if reason != IF_SHORT),
                 *self.scaled.reasons(self.work),
+                *self._doubts(best, ground.sample),
                 *told.reasons,
             ),
             seconds=_rounded(forecast.seconds),
             seconds_low=_rounded(forecast.low),
             seconds_high=_rounded(forecast.high),
             bottleneck=told.bottleneck,
-            alternatives=tuple(one.row(ground.limit, one is best) for one in found),
-            sample=ground.sample.facts(Weights.of(self.work.pipeline.source.fragments).between(0, self.end)),
+            alternatives=tuple(self._row(one, ground.limit, one is best) for one in found),
+            sample=ground.sample.facts(self._weight),
+            hosts=self.scaled.hosts,
         )
+
+    def _doubts(self, way: Way, sample: Sample) -> tuple[str, ...]:
+        units = -(-self.end // self.work.part_batches)
+        return (*more_than_allowed(sample, self._weight, units), *far_from_tried(way.load.heaviest, way.costs))
 
 
 def seconds_a_byte() -> float:

@@ -5,9 +5,10 @@ They are committed like any other task, so that what is tried is never done agai
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.machine import memory_of_children, peak_memory, resident_memory
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 CarryOut = Callable[[Graph], dict[int, Any]]
 Ranges = Sequence[tuple[int, int]]
+
+ROUNDS = 5
+"""Tries at a share that a person asked for, between the gaps that are left."""
+
+NEARLY = 0.9
+"""Of that share is enough."""
 
 
 @dataclass(slots=True)
@@ -85,6 +92,29 @@ class Sampler:
             peak_memory(),
             memory_of_children(),
         )
+
+    def more(self, earlier: Sample | None, share: float) -> Sample:
+        """Try this share of all of the work, however long it takes, what was tried ``earlier`` included."""
+        wanted = share * self._weights().between(0, self.end)
+        both = found = self.take(self._missing(earlier, wanted), math.inf)
+        for _ in range(ROUNDS):  # tasks end where a gap between committed ones does
+            phases, start = (earlier.phases, earlier.start) if earlier else ((), 0.0)
+            both = replace(found, phases=(*phases, *found.phases), start=start or both.start, asked=share)
+            if not self.left or sum(task.weight for task in both.tried) >= NEARLY * wanted:
+                break
+            found = self.take(self._missing(both, wanted), math.inf)
+        return both
+
+    def _missing(self, found: Sample | None, wanted: float) -> float:
+        """Of what is left, the part that has to be tried for so much in all."""
+        tried, left = sum(task.weight for task in found.tried) if found else 0.0, self.left
+        return min(1.0, max(0.0, wanted - tried) / left) if left else 0.0
+
+    @property
+    def left(self) -> float:
+        """Weight of what is not committed."""
+        weights = self._weights()
+        return sum(weights.between(first, last) for first, last in self._gaps())
 
     def _gaps(self) -> list[tuple[int, int]]:
         done = self.ledger.committed(source_stage(self.work).name)

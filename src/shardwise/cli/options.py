@@ -108,7 +108,9 @@ _RUN_OPTIONS = (
     ),
     click.option("--plan", is_flag=True, help="Try a little, print what would happen, time and memory, and stop."),
     click.option("--rows", type=COUNT, help="With --plan: for so many rows instead of those there are: 1e9."),
-    click.option("--sample", type=SHARE, help="With --plan: try this part of the work (5%)."),
+    click.option(
+        "--sample", type=SHARE, help="With --plan: try this part of the work, whatever it takes (5%, for 5 s)."
+    ),
     click.option("--no-sample", is_flag=True, help="With --plan: try nothing, and predict no time."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document with all digits, nothing else."),
     click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something fails."),

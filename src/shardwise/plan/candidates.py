@@ -48,7 +48,7 @@ class Ground:
     head : float
         Seconds before the first task.
     limit : int
-        Bytes of memory that all processes may hold together.
+        Bytes of memory that all processes may hold together, or those of a host where the cluster is simulated.
     result : int
         Bytes of a result that is collected.
     sized : bool
@@ -121,10 +121,18 @@ def way(ground: Ground, choice: Choice, cut: Cut) -> Way:
         commit=_commit(sample),
     )
     found = forecast(load, costs, sample.merge, setting)
-    memory = held.of_all(sample, name, choice.workers, load.heaviest, ground.result, 0 if here else ground.carried)
+    return Way(choice, found, memory_of(ground, name, choice.workers, load.heaviest), costs, load, ground.sized)
+
+
+def memory_of(ground: Ground, name: str, workers: int, weight: float) -> int:
+    """Bytes that an engine's processes hold at their highest, with tasks of this weight at most: all together, or
+    those of a host where the cluster is simulated."""
+    here = name == "inline"
+    args = ground.sample, name, workers, weight, ground.result, 0 if here else ground.carried
+    memory = held.of_host(*args, cores=ground.cores) if name == "simulated" else held.of_all(*args)
     if not here and memory <= ground.limit * held.MARGIN:
         memory = min(memory, ground.limit)  # without its margin it fits, and workers have ceilings
-    return Way(choice, found, memory, costs, load, ground.sized)
+    return memory
 
 
 def costs_on(ground: Ground, name: str) -> Costs:

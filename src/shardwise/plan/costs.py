@@ -21,6 +21,16 @@ UNKNOWN_SPREAD = 0.25
 LEAST_SPREAD = 0.02
 """No machine repeats itself more exactly."""
 
+FAR = 8.0
+"""So many times the longest task that was tried are still near it: what was fitted holds there."""
+
+ONE_LENGTH = 0.8
+"""Where all tasks tried were of one length, what they cost may be their own as well as their data's: of a task that is
+so far away the tenth part of the cases takes less than (times as far) to the power of minus this."""
+
+BENDS = 0.1
+"""Logarithm by which a line that fits may be off for each factor of e beyond what is near, as costs are no lines."""
+
 T80 = (3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372, 1.363, 1.356, 1.350, 1.345, 1.341)
 """Student's t, two-sided 80 %, for 1, 2, ... degrees of freedom."""
 
@@ -45,6 +55,12 @@ class Costs:
         Relative half width of the 80 % interval of the mean.
     between : float
         Seconds from the end of a task to the next one in its slot.
+    longest : float
+        Weight of the longest task that was tried; 0: all lengths are as good.
+    hidden : float
+        Seconds for each unit of weight that ``each`` could be more or less by chance.
+    alike : bool
+        Whether all that was tried had one length.
     """
 
     fixed: float
@@ -53,6 +69,30 @@ class Costs:
     spread: float = LEAST_SPREAD
     doubt: float = 0.0
     between: float = 0.0
+    longest: float = 0.0
+    hidden: float = 0.0
+    alike: bool = False
+
+    def far(self, weight: float) -> tuple[float, float]:
+        """Logarithms by which a task of this weight may take less or more than ``seconds`` because nothing nearly as
+        long was tried: 0 where it was.
+
+        Examples
+        --------
+        >>> Costs(0.1, 1.0, longest=2.0).far(16.0)
+        (0.0, 0.0)
+        >>> [round(part, 2) for part in Costs(0.0, 1.0, longest=2.0, alike=True).far(16_000.0)]
+        [5.53, 0.69]
+        """
+        way = math.log(max(1.0, weight / (FAR * self.longest))) if self.longest else 0.0
+        if not way:
+            return 0.0, 0.0
+        most = ONE_LENGTH * way  # less, as if it were all a task's own
+        if self.alike:
+            return most, BENDS * way
+        by_chance = self.hidden * weight / max(self.seconds(weight), 1e-9)
+        less = min(most, -math.log1p(-by_chance)) if by_chance < 1 else most
+        return less + BENDS * way, math.log1p(by_chance) + BENDS * way
 
     def seconds(self, weight: float, busy: int = 1) -> float:
         """Mean seconds of a task while so many workers are busy, itself among them."""
@@ -60,7 +100,7 @@ class Costs:
 
     def times(self, factor: float) -> Costs:
         """The same, all of it slower or faster."""
-        return replace(self, fixed=self.fixed * factor, each=self.each * factor)
+        return replace(self, fixed=self.fixed * factor, each=self.each * factor, hidden=self.hidden * factor)
 
     def drawn(self, weight: float, busy: int, chance: Random) -> float:
         """Seconds of one task, by chance, and until its slot has the next."""
@@ -91,9 +131,13 @@ def fit(sample: Sample) -> Costs:
     fixed, each = line(alone)
     errors = [math.log(seconds / max(fixed + each * weight, 1e-9)) for weight, seconds in alone if seconds > 0]
     spread = max(LEAST_SPREAD, stdev(errors)) if len(errors) > 1 else UNKNOWN_SPREAD
-    unknown = [all(phase.cold for phase in phases), not _differ([weight for weight, _ in alone])]
+    weights = [weight for weight, _ in alone]
+    alike = not _differ(weights)
+    unknown = [all(phase.cold for phase in phases), alike]
     doubt = _t80(len(errors) - 1) * spread / math.sqrt(max(1, len(errors))) + UNKNOWN_SPREAD * sum(unknown)
-    return Costs(fixed, each, crowding, spread, doubt)
+    chance = T80_MANY * spread * fmean(seconds for _, seconds in alone)
+    hidden = 0.0 if alike or max(weights) == min(weights) else chance / (max(weights) - min(weights))
+    return Costs(fixed, each, crowding, spread, doubt, longest=max(weights), hidden=hidden, alike=alike)
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

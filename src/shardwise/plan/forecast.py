@@ -122,12 +122,14 @@ def forecast(load: Load, costs: Costs, merge: float, setting: Setting) -> Foreca
     work = fmean(course.seconds for course in courses)
     chance = pstdev([course.seconds for course in courses])
     seconds = work + setting.head
-    half = T80_MANY * math.hypot(chance, DRIFT * seconds, costs.doubt / T80_MANY * max(0.0, work - setting.start))
+    unsure = max(0.0, work - setting.start)  # of the start nothing is in doubt
+    half = T80_MANY * math.hypot(chance, DRIFT * seconds, costs.doubt / T80_MANY * unsure) / max(seconds, 1e-9)
+    less, more = costs.far(load.heaviest)
     busy = fmean(course.busy for course in courses)
     return Forecast(
         seconds,
-        max(setting.head, seconds - half),
-        seconds + half,
+        max(setting.head, (seconds - unsure * -math.expm1(-less)) * math.exp(-half)),
+        (seconds + unsure * math.expm1(more)) * (1 + half),  # of few tasks half is much: its power would be absurd
         _by_stage([course.ends for course in courses], setting.head),
         max(0.0, 1 - busy / (work * setting.workers)) if work else 0.0,
     )

@@ -85,5 +85,17 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
         return max(here, int(sample.driver * MARGIN)) + result
     if sample.engine == "inline":  # what a task takes beyond what this process held before
         one = WORKER_BASE + max(0, one - int(sample.before * MARGIN))
-    driver = DRIVER_BASE + int((sample.driver - sample.before) * MARGIN)  # what it held before is the person's
-    return driver + max(workers * one, int(sample.beside * MARGIN)) + result + carried
+    return _of_driver(sample, result, carried) + max(workers * one, int(sample.beside * MARGIN))
+
+
+def of_host(sample: Sample, engine: str, workers: int, weight: float, result: int, carried: int, *, cores: int) -> int:
+    """Bytes of the host that holds most in a cluster of hosts with so many cores: one that is full of workers, or that
+    of the driver, with what is collected. The other parameters are those of `of_all`."""
+    driver = _of_driver(sample, result, carried)
+    host = of_all(sample, engine, min(workers, cores), weight, result, carried) - driver
+    return max(host, driver)
+
+
+def _of_driver(sample: Sample, result: int, carried: int) -> int:
+    # what it held before is the person's
+    return DRIVER_BASE + int((sample.driver - sample.before) * MARGIN) + result + carried

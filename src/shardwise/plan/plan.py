@@ -54,7 +54,9 @@ class Plan:
         That a run is predicted to take from now on, and an interval that holds four runs in five. None: nothing of the
         job was tried, so nothing is known.
     memory_bytes : int
-        Projected memory of all processes together, at its highest.
+        Projected memory of all processes together, at its highest; of several hosts, that of the one with most.
+    hosts : int
+        Simulated ones, like this one; 1 where nothing is simulated.
     memory_limit : int or None
         What the person allowed.
     reasons : tuple of str
@@ -82,6 +84,12 @@ class Plan:
     bottleneck: Bottleneck | None = None
     alternatives: tuple[Alternative, ...] = ()
     sample: dict[str, Any] | None = None
+    hosts: int = 1
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether it is for a cluster that is not there."""
+        return self.engine.startswith("simulated:")
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -96,10 +104,12 @@ class Plan:
         if self.seconds is not None:
             lines.append(f"time     {_interval(self.seconds, self.seconds_low, self.seconds_high)} predicted")
         limit = "" if self.memory_limit is None else f" of {format_size(self.memory_limit)} allowed"
-        lines.append(f"memory   {format_size(self.memory_bytes)} projected{limit}")
+        each = f" per host ({_count(self.hosts, 'host')})" if self.is_simulated else ""
+        lines.append(f"memory   {format_size(self.memory_bytes)} projected{each}{limit}")
         if self.sample:
+            kept = "committed" if self.run_dir else "not kept, so a run does it again"
             tried = f"{_count(self.sample['tasks'], 'task')}, {self.sample['share'] * 100:.1f} % of the data"
-            lines.append(f"sample   {tried}, in {format_duration(self.sample['seconds'])}; committed")
+            lines.append(f"sample   {tried}, in {format_duration(self.sample['seconds'])}; {kept}")
         if self.run_dir:
             lines.append(f"run      {self.run_dir}")
         if self.bottleneck:

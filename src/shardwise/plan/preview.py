@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from shardwise.compute.operations import describe
 from shardwise.data.source import Fragment
 from shardwise.plan.plan import StagePlan
 from shardwise.plan.shards import Weights
 from shardwise.plan.work import Work
-from shardwise.run.graph import Graph
+from shardwise.run.messages import Task
 
 _READING = {
     "partial": "aggregate each shard",
@@ -25,30 +26,42 @@ _WHAT = {
 }
 
 
-def preview(graph: Graph, work: Work, end: int, later: int = 0) -> tuple[StagePlan, ...]:
-    """Stages in order. ``later``: shards that follow once schemas are settled."""
-    fragments = work.pipeline.source.fragments
-    rows, size = part_of(fragments, end)
+def preview(tasks: Sequence[Task], work: Work, end: int, later: int = 0, times: float = 1.0) -> tuple[StagePlan, ...]:
+    """Stages in order.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Of the stages.
+    end : int
+        Ordinals that they read.
+    later : int
+        Shards that follow once schemas are settled.
+    times : float
+        As often the data will be there as it is now.
+    """
+    rows, size = (
+        None if known is None else int(known * times) for known in part_of(work.pipeline.source.fragments, end)
+    )
+    batches = max(1, round(end * times))
     steps = "; ".join(map(describe, work.pipeline.operations))
     stages = []
-    for name in graph.stages:
-        tasks = [task for task in graph.tasks if task.stage == name]
-        if not tasks:
-            continue
+    for name in dict.fromkeys(task.stage for task in tasks):
+        own = [task for task in tasks if task.stage == name]
         reads = name not in _WHAT
         stages.append(
             StagePlan(
                 name,
                 _WHAT.get(name, steps or _READING.get(name, name)),
-                len(tasks),
-                sum(task.done for task in tasks),
-                end if reads else 0,
+                len(own),
+                sum(task.done for task in own),
+                batches if reads else 0,
                 rows if reads else None,
                 size if reads else None,
             )
         )
     if later:
-        stages.append(StagePlan("rows", steps, later, 0, end, rows, size))
+        stages.append(StagePlan("rows", steps, later, 0, batches, rows, size))
     return tuple(stages)
 
 

@@ -98,6 +98,8 @@ class Sample:
         Bytes of memory that this process held before, and at most.
     beside : int
         Bytes of memory that the processes below this one held in the end: workers, and what their engine needs.
+    asked : float
+        Share of the work that the person let be tried; 0: as usual.
     """
 
     engine: str
@@ -108,6 +110,12 @@ class Sample:
     before: int = 0
     driver: int = 0
     beside: int = 0
+    asked: float = 0.0
+
+    @property
+    def allowed(self) -> float:
+        """Share of the work that could be tried."""
+        return self.asked or SHARE
 
     @property
     def tried(self) -> tuple[Tried, ...]:
@@ -196,14 +204,28 @@ def choose_trials(
     if not units:
         return Trials()
     allowed = max(1, int(len(units) * share))
-    cold = workers if allowed >= workers + 2 else 0
+    cold = workers if allowed >= workers + min(workers, 2) else 0  # of several, two together tell more than a warm one
     rest = allowed - cold
     single = rest if workers == 1 else max(1, rest // (2 * workers)) if rest > workers else 0
     long = _of_kernels if kernels and workers == 1 else _lengths
-    alone, together = long(single, 1), _lengths(rest - single, workers)
+    alone, together = _of_two_lengths(long(single, 1), _lengths(rest - single, workers), rest, workers)
     found = _spread(units, [1] * cold + alone + together)
     edge = cold + len(alone)
     return Trials(tuple(found[:cold]), tuple(found[cold:edge]), tuple(found[edge:]))
+
+
+def _of_two_lengths(alone: list[int], together: list[int], units: int, workers: int) -> tuple[list[int], list[int]]:
+    """The same where lengths differ, or cannot; else one task alone is of two units, as tasks of one length say nothing
+    of how what they cost divides between them and their data.
+
+    Examples
+    --------
+    >>> _of_two_lengths([1, 1], [], 2, 1), _of_two_lengths([1], [1, 1], 4, 2), _of_two_lengths([1], [1, 1], 3, 2)
+    (([2], []), ([2], [1, 1]), ([1], [1, 1]))
+    """
+    if set(alone + together) != {1} or units < 2 or (workers > 1 and units < workers + 2):
+        return alone, together
+    return [2], _lengths(units - 2, workers) if workers > 1 else []
 
 
 def _lengths(units: int, workers: int) -> list[int]:

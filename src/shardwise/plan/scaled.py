@@ -41,33 +41,53 @@ class Scaled:
     rows: int | None = None
 
     @classmethod
-    def of(cls, engine: str, rows: int | None) -> Scaled:
-        """From an engine's URL and ``rows``.
+    def of(cls, engine: str, rows: int | None, workers: int | None = None) -> Scaled:
+        """From an engine's URL, ``rows``, and the number of workers that the person gave besides.
 
         Raises
         ------
         UsageError
-            The URL says no number of workers, or rows are not positive.
+            The URL says no number of workers, or there is a second number of them.
 
         Examples
         --------
         >>> Scaled.of("simulated:1000", None).workers, Scaled.of("local:4", 10).engine
         (1000, '')
         """
-        if rows is not None and rows < 1:
-            raise UsageError(f"rows is {rows}", "give 1 or more")
         name, argument = parse_engine(engine)
         if name != "simulated":
             return cls(rows=rows)
         if not argument.isdigit() or int(argument) < 1:
             raise UsageError(f"{engine!r} does not say how many workers", "write simulated:1000")
+        if workers is not None:
+            raise UsageError(
+                f"--workers {workers} (workers={workers}) beside {engine!r}, which says how many workers there are",
+                f"write simulated:{workers}, or leave the other number out",
+            )
         return cls(engine, int(argument), rows)
 
-    def choice(self, choice: Choice) -> Choice:
-        """The choice on the simulated engine: one thread for each worker."""
-        if not self.engine:
+    @property
+    def is_other(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.engine) or self.rows is not None
+
+    @property
+    def hosts(self) -> int:
+        """Hosts like this one that the simulated workers are on; 1 where they are not simulated."""
+        return -(-self.workers // usable_cores()) if self.engine else 1
+
+    def choice(self, work: Work, choice: Choice, weight: float, shard_size: int | None = None) -> Choice:
+        """The choice for the data to come (``weight``: of what is there now), in shards of the length that suits so
+        much; on the simulated engine with one thread for each worker."""
+        if self.engine:
+            choice = replace(choice, engine=self.engine, workers=self.workers, threads=1, undecided=False, reasons=())
+        if not self.is_other:
             return choice
-        return replace(choice, engine=self.engine, workers=self.workers, threads=1, undecided=False, reasons=())
+        total = weight * self.factor_of(work)
+        target = shard_weight(work, choice.workers, shard_size, total)
+        if shard_size is None and any(f.size is None for f in work.pipeline.source.fragments):
+            target = max(target, total / (choice.workers * SHARDS_PER_SLOT))  # what an item costs is known now
+        return replace(choice, target=target)
 
     def factor_of(self, work: Work) -> float:
         """How many times as much data there will be.
@@ -86,13 +106,11 @@ class Scaled:
             )
         return self.rows / work.rows
 
-    def load(self, work: Work, choice: Choice, weight: float) -> Load:
-        """The data to come (``weight``: of what is there now), cut into shards of the length that suits so much."""
-        total = weight * self.factor_of(work)
-        target = shard_weight(work, choice.workers, None, total) if self.rows else choice.target
-        if self.rows and any(f.size is None for f in work.pipeline.source.fragments):
-            target = max(target, total / (choice.workers * SHARDS_PER_SLOT))  # what an item costs is known now
-        count = max(1, round(total / target))
+    def load(self, work: Work, choice: Choice, weight: float, end: int) -> Load:
+        """The data to come (``weight`` and ``end``: of what is there now), cut into shards of one length, about that
+        chosen, and not shorter than a cut can make them."""
+        total, units = weight * self.factor_of(work), round(end * self.factor_of(work) / work.part_batches)
+        count = max(1, min(units, round(total / choice.target))) if total else 1
         name, tree = source_stage_name(work), not isinstance(work.target, (CollectTo, WriteTo))
         return Load(shards(name, count, tree), Weights((0, count), (total / count,)))
 
@@ -102,10 +120,9 @@ class Scaled:
         if self.rows is not None:
             found.append(f"for {format_count(self.rows)} rows, {_times(self.factor_of(work))} times what is there")
         if self.engine:
-            hosts = -(-self.workers // usable_cores())
             found.append(
-                f"{format_count(self.workers)} workers on {format_count(hosts)} hosts like this one, whose storage "
-                "is taken to keep up"
+                f"{format_count(self.workers)} workers on {format_count(self.hosts)} hosts like this one, whose "
+                "storage is taken to keep up; memory is that of the host that holds most"
             )
         return tuple(found)
 
