@@ -65,7 +65,7 @@ def test_what_takes_long_is_handed_over_and_what_was_tried_counts(monkeypatch: p
     items, pids = zip(*result.to_list())
     assert items == tuple(range(ITEMS))
     assert pids[0] == os.getpid() and pids[-1] != os.getpid()
-    assert result.run.engine in ("local:2", "local:4")  # it sleeps: more workers than cores may be sooner done
+    assert result.run.engine.startswith("local:")  # it sleeps: how many more workers than cores, the sample decides
     assert result.run.resumed_tasks == 0 and result.run.rows == ITEMS
 
 
