@@ -80,6 +80,17 @@ def test_what_a_run_would_replace_is_there_after_a_plan(tmp_path: Path) -> None:
     assert rows(out) == [2 * x for x in range(40 * COUNT)]
 
 
+@pytest.mark.parametrize("engine", ["inline", "local:1"])
+def test_a_finished_run_is_told_as_it_was_carried_out(engine: str, tmp_path: Path) -> None:
+    def job() -> Any:
+        return sw.from_items(range(COUNT)).map_items(abs).collect()
+
+    job().run(engine=engine, run_dir=str(tmp_path / "run"), progress="none")
+    plan = job().plan(run_dir=str(tmp_path / "run"))
+    assert (plan.engine, plan.workers) == (engine, 1)
+    assert "how it was carried out" in str(plan) and "inline after all" not in str(plan)
+
+
 def test_a_function_may_be_changed_between_a_plan_and_the_next(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = data(tmp_path).map(once).write_parquet(str(out)).plan(engine="local:2")

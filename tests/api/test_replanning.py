@@ -64,7 +64,9 @@ def lasting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         return attempt(self, stage, program, first, last, limit)
 
     monkeypatch.setattr(trial.Trial, "_try", tried)
-    monkeypatch.setattr(trial, "_at_most", lambda limit: contextlib.nullcontext())  # the machine's clock ends nothing
+    monkeypatch.setattr(
+        trial, "_at_most", lambda limit: contextlib.nullcontext(trial._Bound())
+    )  # the machine's clock ends nothing
     monkeypatch.setattr(trial, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
 

@@ -133,3 +133,15 @@ def test_a_part_of_the_data_has_a_report(trips: str) -> None:
     assert made["run"]["engine"] == "local:1"
     assert made["run"]["seconds"] > 0
     assert made["run"]["ends"]["committed"] == made["run"]["tasks"]
+
+
+@pytest.mark.parametrize("engine", ["local:2", "inline"])
+def test_what_the_driver_holds_is_part_of_what_was_measured(engine: str, tmp_path: Path) -> None:
+    job = sw.from_items(list(range(8))).map_items(lambda x: x + 1).collect()
+    result = job.run(engine=engine, run_dir=str(tmp_path / "run"))
+    lines = list(RunDirectory.read(result.run.dir).events())
+    noted = [line.data for line in lines if line.kind == "driver"]
+    assert noted and 0 < noted[-1]["before"] <= noted[-1]["peak"]
+    peaks = [span["peak"] for span in result.report.to_dict()["spans"]]
+    measured = result.report.to_dict()["prediction"]["measured_memory"]
+    assert measured > max(peaks) if engine == "local:2" else measured == max(*peaks, noted[-1]["peak"])

@@ -193,6 +193,34 @@ def test_the_plan_is_printed_and_nothing_runs_where_nothing_is_tried(place: Path
     assert json.loads(shardwise("runs", "--json")[1]) == {"rows": []}
 
 
+def test_what_was_only_planned_is_called_so(place: Path, shardwise) -> None:
+    command = ("aggregate", "売上", "--agg", "n=count()", "--batch-rows", "100")
+    assert shardwise(*command, "--plan")[0] == 0
+    (run,) = json.loads(shardwise("runs", "--json")[1])["rows"]
+    assert run["status"] == "planned"
+    assert shardwise(*command, "--plan")[0] == 0
+    out = shardwise("show", run["id"])[1]
+    assert "planned" in out and "without --plan" in out and "to go on" not in out
+    assert shardwise(*command)[0] == 0
+    (run,) = json.loads(shardwise("runs", "--json")[1])["rows"]
+    assert run["status"] == "done"
+
+
+@pytest.mark.parametrize("options", [("--no-sample",), ()])
+def test_a_plan_refuses_an_output_that_the_run_would_refuse(place: Path, shardwise, options: tuple[str, ...]) -> None:
+    full = place / "full"
+    full.mkdir()
+    (full / "letters.txt").write_text("mine")
+    command = ("map", "売上", "関数.py:倍", "-o", "full")
+    status, out, err = shardwise(*command, "--plan", *options)
+    refused = shardwise(*command)
+    assert (status, out) == (2, "") and err.splitlines()[0] == refused[2].splitlines()[0]
+    assert "full is not empty: 1 file (letters.txt)" in err
+    assert [path.name for path in full.iterdir()] == ["letters.txt"]
+    assert shardwise("map", "売上", "関数.py:倍", "-o", "own")[0] == 0
+    assert shardwise("map", "売上", "関数.py:倍", "-o", "own", "--plan", *options)[0] == 0
+
+
 def test_how_to_plan_is_said_only_where_a_plan_is_wanted(place: Path, shardwise) -> None:
     status, _, err = shardwise("aggregate", "売上", "--agg", "n=count()", "--rows", "1e9")
     assert status == 2 and "--rows says how to plan" in err and "--plan" in err

@@ -70,6 +70,8 @@ def test_karp_flatt() -> None:
     assert rows("karp-flatt", "--speed-up", "4", "--workers", "16")[0]["serial"] == pytest.approx(0.2)
     assert "serial fraction    20.0 %" in law("karp-flatt", "--speed-up", "4", "--workers", "16").stdout
     assert "each worker had more cache" in law("karp-flatt", "--speed-up", "5", "--workers", "4").stdout
+    slower = law("karp-flatt", "--speed-up", "0.5", "--workers", "16").stdout
+    assert "16 workers were slower than one" in slower and "parallel fraction" not in slower
 
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])

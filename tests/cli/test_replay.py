@@ -101,6 +101,10 @@ def test_tasks_are_listed_and_found_by_number(shardwise: Run, place: Path) -> No
     for number in (0, 1, 5):
         status, out, _ = shardwise("replay", run_id(place), str(number))
         assert (status, out.split()[1]) == (0, lines[number].split()[1] + ":")
+        status, out, err = shardwise("logs", run_id(place), str(number))
+        assert (status, lines[number].split()[1] in out + err) == (0 if out else 2, True)
+    status, _, err = shardwise("logs", run_id(place), "6")
+    assert status == 2 and "has 6 tasks, from 0" in err
     status, _, err = shardwise("replay", run_id(place), "6")
     assert status == 2
     assert "has 6 tasks, from 0" in err
@@ -285,6 +289,10 @@ def test_check_and_redundancy_at_a_terminal(shardwise: Run, place: Path) -> None
     assert "error[E310]: words is not deterministic" in err
     assert "d.parquet, batch 0): row 0, column 'y': '" in err
     assert not (place / "words").exists()
+    status, out, err = shardwise("map", "d.parquet", "jobs.py:words", "-o", "words", "--check", "--plan", *options)
+    assert status == 1 and out == "" and "error[E310]: words is not deterministic" in err
+    status, out, err = shardwise("map", "d.parquet", "jobs.py:double", "-o", "new", "--check", "--plan", *options)
+    assert status == 0 and "engine   local:1" in out and "checked double on 2 of" in err
     (place / "cut.py").write_text("def cut(table):\n    return table.slice(1)\n")
     status, _, err = shardwise("map", "d.parquet", "cut.py:cut", "-o", "cut", "--check", *options)
     assert status == 0

@@ -51,6 +51,19 @@ def test_a_page_is_written(
     assert sorted(tmp_path.glob(".*")) == []
 
 
+def test_a_page_is_printed_where_that_is_wanted(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", run, "-o", "-", "--open", "yes"]) == 0
+    said = capsys.readouterr().out
+    assert said.lower().startswith("<!doctype html>") and said.rstrip().endswith("</html>")
+    assert not (tmp_path / "-").exists()
+    assert main(["report", run, "-o", "-", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "fix: name a file" in err
+
+
 def test_a_notebook_shows_the_same(run: str) -> None:
     job = sw.from_items(list(range(20))).map_items(abs).collect()
     shown = job.run(engine="local:1", run_dir=run, progress="none").report._repr_html_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,9 +96,31 @@ def test_a_size_that_cannot_fit_is_refused_before_it_is_tried() -> None:
 
 def test_two_sizes_are_enough_to_refuse_the_third() -> None:
     world = World()
-    with pytest.raises(UsageError, match="would need 80"):
+    with pytest.raises(UsageError, match="would need at least 80"):
         world.tries().given([1000, 2000, 100_000, 200_000])
     assert world.tried == [1000, 2000]
+
+
+@pytest.mark.parametrize(
+    "sizes", [[200, 400, 800, 1600], [100, 200, 300, 400, 500], [500, 700, 1000], [1000, 2000, 4000]]
+)
+def test_without_a_law_a_refusal_promises_neither_too_much_nor_that_it_knows(sizes: list[int]) -> None:
+    """A product X @ X.T: what is beside its square makes few sizes look as if it grew more slowly."""
+
+    def needs(n: int) -> float:
+        return 8.0 * n**2 + 400.0 * n + 100_000
+
+    samples = tuple(Sample(n, (1e-3,), round(needs(n)), BASE) for n in sizes)
+    found = Growth("gram", samples, 18 * GB)
+    assert found.memory is None or found.memory.doubt
+    with pytest.raises(UsageError) as refused:
+        found.refuse_if_too_large(100_000)
+    told = re.search(r"at least ([\d.]+) GB .* fits is about ([\d,]+)$", refused.value.message)
+    assert told is not None, refused.value.message
+    assert float(told[1]) * GB <= needs(100_000) + BASE
+    offered = int(told[2].replace(",", ""))
+    assert 0.7 * 18 * GB < needs(offered) + BASE <= 18 * GB
+    found.refuse_if_too_large(offered)
 
 
 def test_a_first_size_that_does_not_fit_ends_nobody_else() -> None:

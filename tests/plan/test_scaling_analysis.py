@@ -93,7 +93,7 @@ def test_neither_where_most_is_serial() -> None:
     seen = found(
         [measured(n, 0.5 / n, serial=8.0) for n in (1, 2, 4) for _ in range(3)], about=replace(ABOUT, whole=100.0)
     )
-    assert seen.answer.startswith("neither: with twice the workers the job is 1 x as fast")
+    assert seen.answer.startswith("neither: with twice the workers the job is no faster, since")
     assert seen.outlook is not None and seen.outlook.half.value == 3
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from report.recorded import JOB, ROWS, carry_out
-from shardwise.compute.task import Metrics, Output
+from shardwise.compute.task import Metrics, Outcome, Output
 from shardwise.engines.simulated import Faults
 from shardwise.errors import StorageError
+from shardwise.plan.memory import DRIVER_BASE
 from shardwise.report import timing
 from shardwise.report.choice import MOST_SPANS, SPAN_BYTES, chosen, shown_span
 from shardwise.report.document import document
@@ -139,6 +140,52 @@ def test_what_was_predicted_is_measured_from_the_plan_on(tmp_path: Path) -> None
     assert made["prediction"]["since"] == pytest.approx(3.0, abs=0.01)
     measured = {stage["name"]: stage["measured_seconds"] for stage in made["stages"]}
     assert measured == {"read": pytest.approx(9.0, abs=0.01), "end": pytest.approx(2.0, abs=0.01), "sample": None}
+
+
+def _held(path: Path, engine: str, driver: dict[str, int] | None) -> dict[str, Any]:
+    """A sample on a worker that held much, a plan, and two workers who carry it out; all in megabytes."""
+    url, now = str(path / f"run-{engine}-{driver is not None}"), 0.0
+    with RunDirectory.open(url, JOB) as ledger:
+        zero = ledger.at
+        spans = Spans(lambda: now, lambda: zero + now)
+        for slot in (0, 1, 2):
+            spans.up(slot, "box")
+        for task, slot, peak in (("read-0-1", 0, 900), ("read-1-2", 1, 100), ("read-2-3", 2, 150)):
+            if slot == 1:
+                spans.down(0, "another engine")
+                spans.save(ledger)
+                ledger.note_later("plan", {"engine": engine, "memory_bytes": 300_000_000, "stages": []})
+                ledger._later[-1] = replace(ledger._later[-1], at=zero + now)
+            attempt = ledger.next_attempt()
+            spans.began(attempt, task, "read", slot, "box")
+            now += 1.0
+            spans.heard(Outcome(0, attempt, metrics=Metrics(1.0, peak_memory=peak * 1_000_000)))
+            spans.ended(attempt, "committed")
+        spans.save(ledger)
+        if driver is not None:
+            ledger.note_later("driver", {"before": driver["before"], "peak": driver["peak"]})
+        ledger.finish({"seconds": 3.0, "engine": engine, "workers": 2})
+    return document(RunDirectory.read(url))
+
+
+def test_memory_is_measured_of_what_was_projected(tmp_path: Path) -> None:
+    """Of workers since the plan and the driver together: of the sample's worker, and what is the person's, nothing."""
+    made = _held(tmp_path, "local:2", {"before": 5_000_000_000, "peak": 5_030_000_000})
+    expected = 250_000_000 + DRIVER_BASE + 30_000_000
+    assert made["prediction"]["measured_memory"] == expected
+    assert [stage["measured_memory"] for stage in made["stages"]] == [expected]
+    small = _held(tmp_path / "small", "local:2", {"before": 80_000_000, "peak": 130_000_000})
+    assert small["prediction"]["measured_memory"] == 250_000_000 + 130_000_000
+    assert "380 MB held by the processes of a host, 300 MB projected" in summary(small)
+
+
+def test_the_memory_of_a_run_in_one_process_is_that_process_s(tmp_path: Path) -> None:
+    made = _held(tmp_path, "inline", {"before": 80_000_000, "peak": 400_000_000})
+    assert made["prediction"]["measured_memory"] == 400_000_000
+
+
+def test_journals_that_do_not_tell_of_the_driver_tell_of_workers(tmp_path: Path) -> None:
+    assert _held(tmp_path, "local:2", None)["prediction"]["measured_memory"] == 250_000_000
 
 
 def test_a_failed_run_says_why(tmp_path: Path) -> None:

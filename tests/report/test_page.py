@@ -142,7 +142,8 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
         file.read_text() for file in HOME.iterdir() if file.suffix in (".py", ".js") and file.name != "texts.py"
     )
     named = set(re.findall(r"[\"'`](\w+)[\"'`]", code))
-    made = {f"{name}_how" for name in ("failed", "interrupted")} | {f"how_{name}" for name in charts_of_how()}
+    made = {f"{name}_how" for name in ("failed", "interrupted", "planned")}
+    made |= {f"how_{name}" for name in charts_of_how()}
     made |= {f"{name}_page" for name in ("previous", "next")}
     assert known - named - made - set(page.SECTIONS) == set()
     assert set(re.findall(r"(?:words\(|t\[)\"(\w+)\"", code)) - known == set()

@@ -24,7 +24,7 @@ from shardwise.run.directory import RunDirectory
 from shardwise.run.driver import Driver
 from shardwise.run.graph import Graph
 from shardwise.run.messages import Budgets, Task
-from shardwise.run.spans import spans_in
+from shardwise.run.spans import Spans, spans_in
 from shardwise.storage import digest
 
 IDLE = 10_000
@@ -230,6 +230,31 @@ def test_the_first_ctrl_c_commits_what_runs_and_starts_nothing_more(place: Place
     assert place.watcher.drained == 1
     assert len(engine.sent) < 50
     assert len(place.committed()) == len(engine.sent)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_during_the_last_tasks_ends_the_run_too(place: Place) -> None:
+    """Else the next graph of the run would begin."""
+
+    def last(slot: int, spec: TaskSpec) -> EngineEvent:
+        os.kill(os.getpid(), signal.SIGINT)
+        return success(slot, spec)
+
+    with pytest.raises(Interrupted, match="what was committed stays"):
+        place.driver(Scripted(last)).run(graph_of(1))
+    assert len(place.committed()) == 1
+
+
+def test_a_ctrl_c_that_comes_when_nothing_is_left_to_drain_is_not_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(self: Spans, why: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Spans, "end", late)
+    with pytest.raises(Interrupted, match="what was committed stays"):
+        place.driver(Scripted(success)).run(graph_of(3))
+    assert len(place.committed()) == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from shardwise.api.runs import RunLedger, look_at, open_ledger, remember_access
+from shardwise.api.runs import RunLedger, look_at, open_ledger, refuse_taken_output, remember_access
 from shardwise.engines.registry import engine_label, engine_reach, engine_room
 from shardwise.errors import RunIsTaken, UsageError
 from shardwise.plan.choose import Choice, choose
@@ -15,6 +15,7 @@ from shardwise.plan.graphs import aggregate_graph, rows_graph, settle_graph, sou
 from shardwise.plan.shards import Weights, cut, gaps
 from shardwise.plan.work import AggregateTo, DescribeTo, Work, WriteTo
 from shardwise.run.ephemeral import EphemeralLedger
+from shardwise.run.history import PLANNED
 from shardwise.run.output import holds_other_data
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ def ledger_of_plan(work: Work, title: str, options: Options, tries: bool) -> Ite
         elif tries:
             with contextlib.suppress(RunIsTaken):
                 ledger = stack.enter_context(open_ledger(work, title, options))
-        yield ledger or stack.enter_context(look_at(work, title, options))
+        found = ledger or stack.enter_context(look_at(work, title, options))
+        refuse_taken_output(work, title, found)
+        if found.takes_commits and not found.is_finished:
+            found.note_later(PLANNED, {})
+        yield found
 
 
 def why_nothing_is_tried(work: Work, options: Options, ledger: RunLedger, end: int, share: float) -> str:
@@ -109,6 +114,14 @@ def choice_of(work: Work, options: Options, end: int) -> Choice:
     if options.timeout is not None and choice.undecided:
         return choice.beside("only a process can be given a time limit")
     return choice
+
+
+def as_it_was(choice: Choice, outcome: dict[str, Any]) -> Choice:
+    """Who carried a finished run out, whatever would be chosen for it now."""
+    why = "all of it is done: this is how it was carried out"
+    if outcome["engine"] == "inline":
+        return choice.alone(why)
+    return replace(choice, engine=str(outcome["engine"]), workers=int(outcome["workers"]), reasons=(why,))
 
 
 def graph_of(work: Work, end: int, choice: Choice, done: Done) -> tuple[Graph, list[int]]:

@@ -15,6 +15,7 @@ from shardwise.api.options import Options
 from shardwise.api.planning import (
     Anew,
     CarryOut,
+    as_it_was,
     choice_of,
     graph_of,
     ledger_of_plan,
@@ -119,7 +120,8 @@ class Planner:
 
     def unmeasured(self, why: str = "") -> Plan:
         """What is known without running anything, and why nothing was run for it."""
-        choice = self.choice
+        outcome = self.ledger.outcome
+        choice = self.choice if outcome is None else as_it_was(self.choice, outcome)
         memory = projected(self.work, parse_engine(choice.engine)[0], choice.workers)
         return Plan(
             self.title,

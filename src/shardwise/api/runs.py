@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from shardwise.api.command import TYPED
+from shardwise.api.driver_memory import DriverMemory
 from shardwise.api.identity import content_document, job_document
 from shardwise.api.options import Options
 from shardwise.api.result import RunInfo
@@ -18,6 +19,7 @@ from shardwise.records import plain
 from shardwise.run.commits import Commit
 from shardwise.run.ephemeral import EphemeralLedger
 from shardwise.run.fingerprint import fingerprint, unknown
+from shardwise.run.history import DRIVER
 from shardwise.storage import digest, open_store, remember
 
 
@@ -31,6 +33,7 @@ class RunLedger:
         self.on_commit: Callable[[Sequence[Commit]], None] = lambda commits: None
         self._done = getattr(keeper, "finished", None)
         self._worked = False
+        self._memory: DriverMemory | None = None
 
     # --- for the driver --------------------------------------------------------------------------------------------
 
@@ -48,6 +51,7 @@ class RunLedger:
         """A number never used before in this run."""
         if not self._worked:
             self._worked = True
+            self._memory = DriverMemory()
             self._note_command()
         return int(self._keeper.next_attempt())
 
@@ -57,6 +61,7 @@ class RunLedger:
 
     def commit(self, commits: Sequence[Commit]) -> list[Commit]:
         """Make a group part of the run."""
+        self._note_memory()
         made: list[Commit] = self._keeper.commit(commits)
         self.on_commit(made)
         return made
@@ -149,14 +154,18 @@ class RunLedger:
         if isinstance(work.target, WriteTo) and self._done is None:
             from shardwise.run.output import begin_output
 
-            reads = [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
-            begin_output(work.target.directory, self.id, work.target.overwrite, reads=reads, planned=planned)
+            begin_output(work.target.directory, self.id, work.target.overwrite, reads=_reads(work), planned=planned)
 
     def _note_command(self) -> None:
         """Keep the command, of which ``shardwise replay`` makes the job, once there is something to be done."""
         typed = TYPED.get()
         if self.kept_at and typed is not None:
             self.note("command", {**plain(typed), "hash_seed": os.environ.get("PYTHONHASHSEED", "0")})  # of workers
+
+    def _note_memory(self, at_last: bool = False) -> None:
+        """Keep what this process holds, for who compares it with what was projected."""
+        if self._memory is not None and (told := self._memory.told(at_last)) is not None:
+            self.note_later(DRIVER, told)
 
     def publish(self, target: WriteTo, files: Sequence[str], whole: bool) -> None:
         """Make the output directory complete: ``_SUCCESS`` comes last, and only for the whole data."""
@@ -167,6 +176,7 @@ class RunLedger:
 
     def finished(self, info: RunInfo, whole: bool) -> None:
         """Say so in the journal, when something was done."""
+        self._note_memory(at_last=True)
         if not self.kept_at or (not self._worked and self._done is not None):
             return
         if whole:
@@ -200,6 +210,7 @@ class RunLedger:
 
     def failed(self, error: ShardwiseError) -> None:
         """Say in the journal how it ended."""
+        self._note_memory(at_last=True)
         if self.kept_at and self._worked:
             kind = "interrupted" if isinstance(error, Interrupted) else "failed"
             with contextlib.suppress(StorageError):  # the disk may be what failed; the first error is the one to tell
@@ -246,6 +257,21 @@ def remember_access(work: Work, options: Options) -> None:
     if isinstance(work.target, WriteTo):
         given = work.target.storage_options
         remember(work.target.directory, options.storage_options if given is None else given)
+
+
+def refuse_taken_output(work: Work, title: str, ledger: RunLedger) -> None:
+    """Refuse an output directory as ``run`` would, without claiming it. Of data in memory it is looked at no earlier
+    than a run does: which run's it is depends on all of the data."""
+    document = job_document(work, title) if isinstance(work.target, WriteTo) and not ledger.is_finished else None
+    if document is not None and isinstance(work.target, WriteTo):
+        from shardwise.run.output import check_output
+
+        name = fingerprint(document)[:12]
+        check_output(work.target.directory, name, work.target.overwrite, reads=_reads(work))
+
+
+def _reads(work: Work) -> list[str]:
+    return [f.name for f in work.pipeline.source.fragments if work.pipeline.source.remote_safe]
 
 
 def _by_content(work: Work, title: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ left would be done here before workers could have helped, it goes on; else the r
 committed like any other task.
 
 A task that takes much longer than it should is given up: a signal ends it, as a time-out ends one in a worker. Where
-there is no such signal (not in the main thread, or the program uses it) nothing is tried.
+there is no such signal (not in the main thread, or the program uses it) nothing is tried. What became of a task that
+the signal struck does not count, whatever it is: code on its way may take the signal for an error of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -168,8 +170,9 @@ class Trial:
 
     def _execute(self, spec: TaskSpec, program: PickledProgram, limit: float) -> Outcome | None:
         try:
-            with _at_most(limit):
-                return execute(spec, program, interruptible=True)
+            with _at_most(limit) as bound:
+                outcome = execute(spec, program, interruptible=True)
+            return None if bound.struck else outcome
         except _TooSlow:
             return None
         except KeyboardInterrupt:
@@ -203,24 +206,34 @@ def _signal_is_free() -> bool:
     return main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and not any(signal.getitimer(signal.ITIMER_REAL))
 
 
-@contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise ``_TooSlow`` in the block when it takes longer, but never in the middle of an import."""
-    armed = True
+@dataclass(slots=True)
+class _Bound:
+    """Whether time was up. What is raised then need not arrive: DuckDB makes an error of an expression of it, and a
+    function's bare ``except`` an answer."""
 
-    def strike(number: int, frame: FrameType | None) -> None:
-        if armed and _imports(frame):
+    armed: bool = True
+    struck: bool = False
+
+    def strike(self, number: int, frame: FrameType | None) -> None:
+        """End the task, but never in the middle of an import."""
+        if self.armed and _imports(frame):
             signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
-        elif armed:
+        elif self.armed:
+            self.struck = True
             raise _TooSlow
 
-    signal.signal(signal.SIGALRM, strike)
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[_Bound]:
+    """Raise ``_TooSlow`` in the block when it takes longer."""
+    bound = _Bound()
+    signal.signal(signal.SIGALRM, bound.strike)
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            yield
+            yield bound
         finally:
-            armed = False
+            bound.armed = False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def print_plan(job: Job, options: RunOptions) -> None:
-    """Print what would happen."""
+    """Print what would happen; with ``--check``, look at the job's functions before."""
+    _check(job, options)
     plan = job.plan(**options.for_plan())
     if options.as_json:
         print_json(plan.to_dict())
@@ -38,15 +39,19 @@ def run_job(job: Job, options: RunOptions) -> Result:
     Unrepeatable
         One of them is not deterministic.
     """
+    _check(job, options)
+    result = job.run(**options.for_run())
+    if options.redundancy == 2 and not options.quiet:
+        tell("every task was done twice, by other processes and in another order: the same")
+    return result
+
+
+def _check(job: Job, options: RunOptions) -> None:
     if options.check:
         report = job.check_functions(**options.for_plan())
         report.enforce()
         if not options.quiet:
             tell(report.summary)
-    result = job.run(**options.for_run())
-    if options.redundancy == 2 and not options.quiet:
-        tell("every task was done twice, by other processes and in another order: the same")
-    return result
 
 
 def show_result(result: Result, options: RunOptions, keys: int = 1) -> None:

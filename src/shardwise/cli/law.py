@@ -142,9 +142,9 @@ def karp_flatt(speed_up: float, workers: int, as_json: bool) -> None:
         print_json({"law": "karp-flatt", "rows": [row]})
         return
     put("Karp and Flatt (1990): serial fraction = (1 / S - 1 / N) / (1 - 1 / N)\n")
-    facts = [("serial fraction", format_percent(serial)), ("parallel fraction", format_percent(1 - serial))]
+    facts = [("serial fraction", format_percent(serial))]
     if limit is not None:
-        facts.append(("limit (Amdahl)", _times(limit)))
+        facts += [("parallel fraction", format_percent(1 - serial)), ("limit (Amdahl)", _times(limit))]
     elif serial < 0:
         facts.append(("remark", f"more than {workers} x: each worker had more cache or memory than the one alone"))
     else:

@@ -23,12 +23,16 @@ def command(run: str, task: str | None, as_json: bool) -> None:
 
     That is what functions logged (ctx.log) and printed, on all hosts, in one order: lines come after what caused them,
     whatever the hosts' clocks say. RUN is an id from `shardwise runs` (its first letters are enough) or a run
-    directory. TASK is a task's name, as the logs of all tasks show it.
+    directory. TASK is a task's name, as the logs of all tasks show it, or its number in `shardwise replay RUN --list`.
     """
     from shardwise.cli.show import open_run
     from shardwise.report.causal import logs_in_order
 
     view = open_run(run)
+    if task is not None and task.isdigit():
+        from shardwise.api.run_tasks import find_task
+
+        task = find_task(view, task).name
     said = logs_in_order(view, task)
     if task is not None and not said:
         raise _silent(task, sorted({name for name, _ in view.speakers()}))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from shardwise.cli.output import print_json, put
-from shardwise.errors import StorageError
+from shardwise.errors import StorageError, UsageError
 from shardwise.sizes import format_size
 
 LANGUAGES = ("en", "ja")
@@ -19,7 +19,7 @@ LANGUAGES = ("en", "ja")
 
 @click.command(name="report")
 @click.argument("run")
-@click.option("-o", "--output", metavar="FILE.html", help="Where the page goes: report-RUN.html unless given.")
+@click.option("-o", "--output", metavar="FILE.html", help="Where the page goes: report-RUN.html; -: standard output.")
 @click.option("--lang", type=click.Choice(LANGUAGES), help="Language of the page: that of the locale unless given.")
 @click.option("--trace", metavar="FILE.json", help="Write a trace for Perfetto or chrome://tracing.")
 @click.option(
@@ -35,6 +35,8 @@ def command(run: str, output: str | None, lang: str | None, trace: str | None, s
     from shardwise.cli.show import open_run
     from shardwise.report.document import document
 
+    if output == "-" and as_json:
+        raise UsageError("--json and -o - both print on standard output", "name a file: -o FILE.html")
     view = open_run(run)
     found = document(view)
     if trace:
@@ -51,7 +53,11 @@ def command(run: str, output: str | None, lang: str | None, trace: str | None, s
 def _write_page(found: dict[str, Any], output: str, lang: str | None, show: str) -> None:
     from shardwise.report.page import language_of_locale, render
 
-    written = _write(output, render(found, lang or language_of_locale()))
+    page = render(found, lang or language_of_locale())
+    if output == "-":
+        put(page)
+        return
+    written = _write(output, page)
     if show == "yes" or (show == "auto" and _has_screen()):
         webbrowser.open(written.as_uri())
 

@@ -71,7 +71,7 @@ def _events(view: RunView, kind: str) -> list[dict[str, Any]]:
 
 def _failure(view: RunView) -> dict[str, Any] | None:
     """Why the run stands where it does, unless it is done."""
-    if view.status in ("done", "running"):
+    if view.status in ("done", "running", "planned"):
         return None
     ends = [line.data for line in view.events() if line.kind in ("failed", "interrupted")]
     return ends[-1] if ends else None
@@ -143,6 +143,8 @@ def _print_facts(view: RunView) -> None:
         facts["to see it fail"] = f"shardwise replay {run['id']} {failed} --pdb"
     if view.status in ("failed", "interrupted"):
         facts["to go on"] = "run the same command again"
+    if view.status == "planned":
+        facts["to run it"] = "the same command without --plan: what was tried is not done again"
     width = max(len(name) for name in facts)
     for name, text in facts.items():
         put(f"{name.ljust(width)}  {text}")

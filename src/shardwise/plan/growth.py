@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
 
 from shardwise.compute.programs.growth import Sample
 from shardwise.errors import UsageError
-from shardwise.plan.power_law import CONFIDENCE, LEAST_POINTS, Curve, Estimate, PowerLaw, fit_power_law
+from shardwise.plan.power_law import CONFIDENCE, LEAST_POINTS, Curve, Estimate, PowerLaw, fit_power_law, largest_below
 from shardwise.sizes import format_brief, format_count, format_size
 
 SHORTEST = 2e-4
@@ -25,6 +25,9 @@ TIME_NOISE = 0.01
 
 MEMORY_NOISE = 0.005
 """Relative error of a peak, at least: the kernel counts pages, and not each at once."""
+
+EXPONENT_NOISE = 0.04
+"""What noise alone may add to twice an exponent between two sizes: it makes no quadratic growth one of 2.5."""
 
 STEPS = 10
 """How many times more data is answered for unasked."""
@@ -125,34 +128,36 @@ class Growth:
         UsageError
             It would need more memory than there is. The message has the bytes, the limit, and the largest that fits.
         """
-        projected = self.projected(size)
-        if projected is not None and projected > self.limit:
-            raise too_large(self.name, size, projected, self.limit, self._most())
-
-    def projected(self, size: int) -> float | None:
-        """Bytes that a size would need: by the law, else by the last two sizes; None where nothing tells."""
         if self.memory is not None and not self.memory.doubt:
-            return self.base + self.memory.at(size).value
-        return self.projected_from_last(size)
+            projected = self.base + self.memory.at(size).value
+            if projected > self.limit:
+                raise _too_large(self.name, size, format_bytes(projected), self.limit, self.largest or 0)
+        elif (least := self.at_least(size) or 0) > self.limit:
+            raise _too_large(self.name, size, f"at least {format_bytes(least)}", self.limit, self._safe())
 
-    def projected_from_last(self, size: int) -> float | None:
-        """The same by the last two sizes alone, without a fit."""
+    def at_least(self, size: int) -> float | None:
+        """Bytes that a larger size would need at least, by the last two sizes alone; None where they do not tell.
+
+        A straight line between logarithms: whatever is beside the fastest part, it makes that line flatter.
+        """
         line = self._last_two()
-        return None if line is None else self.base + line.at(size).value
+        return None if line is None else self.base + line.at(size)
 
-    def _most(self) -> int:
-        law = self.memory if self.memory is not None and not self.memory.doubt else self._last_two()
-        return 0 if law is None else law.largest(self.limit - self.base)
+    def _safe(self) -> int:
+        """A size that fits although the exponent is not known: it is taken from above, the next multiple of a half."""
+        line = self._last_two()
+        if line is None:
+            return 0
+        steeper = max(0.5, math.ceil(2 * line.exponent - EXPONENT_NOISE) / 2)
+        return largest_below(replace(line, exponent=steeper), self.limit - self.base)
 
-    def _last_two(self) -> PowerLaw | None:
+    def _last_two(self) -> Curve | None:
         """A straight line between logarithms through the last two that used enough memory."""
         used = [(sample.size, sample.memory) for sample in self.samples if sample.memory >= SMALLEST][-2:]
         if len({size for size, _ in used}) < 2:
             return None
         (n, y), (m, z) = used
-        exponent = max(0.0, math.log(z / y) / math.log(m / n))
-        curve = Curve(exponent, 0.0, float(z), float(m))
-        return PowerLaw(curve, exponent, exponent, (curve,), MEMORY_NOISE, float(m), "two points")
+        return Curve(max(0.0, math.log(z / y) / math.log(m / n)), 0.0, float(z), float(m))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -202,12 +207,11 @@ class Growth:
         return lines
 
 
-def too_large(name: str, size: int, projected: float, limit: int, most: int) -> UsageError:
-    """The refusal of a size."""
+def _too_large(name: str, size: int, projected: str, limit: int, most: int) -> UsageError:
     smaller = f"the largest that fits is about {format_count(most)}" if most else "no size fits"
     return UsageError(
-        f"{name} of {format_count(size)} would need {format_bytes(projected)} of memory, and {format_bytes(limit)} "
-        f"are there; {smaller}",
+        f"{name} of {format_count(size)} would need {projected} of memory, and {format_bytes(limit)} are there; "
+        f"{smaller}",
         f"give sizes up to {format_count(most)}, or more memory" if most else "give it more memory",
     )
 

@@ -218,10 +218,10 @@ class Tries:
         samples = self._growth.samples
         if not samples:
             return True
-        projected = self._growth.projected_from_last(size)
+        least = self._growth.at_least(size)
         last = samples[-1]
         is_short = last.seconds[0] < self._seconds and last.seconds[0] + last.making < 2 * self._seconds
-        return is_short and (projected or 0) <= SHARE * self._growth.limit
+        return is_short and (least or 0) <= SHARE * self._growth.limit
 
     def _between(self) -> list[int]:
         """Sizes in the widest gaps between those that were measured, where there are few."""

@@ -173,7 +173,7 @@ def up_or_out(outlook: Outlook) -> str:
         law = outlook.law
         alone = law.serial / law.seconds(here.workers)
         return (
-            f"neither: with twice the workers the job is {max(up, apart):.2g} x as fast, since {min(1.0, alone):.0%} "
+            f"neither: with twice the workers the job is {_as_fast(max(up, apart))}, since {min(1.0, alone):.0%} "
             f"of its time with {here.workers} is not spread over workers; make that part smaller first"
         )
     if apart < WORTH * up:
@@ -186,6 +186,10 @@ def up_or_out(outlook: Outlook) -> str:
         f"{apart:.2g} x as fast, where twice the cores in one are {up:.2g} x; what all machines share (a lock, a "
         "database, a store) holds them up all the same"
     )
+
+
+def _as_fast(times: float) -> str:
+    return "no faster" if f"{times:.2g}" == "1" else f"{times:.2g} x as fast"
 
 
 def _joined(one: Estimate, other: Estimate) -> Estimate:

@@ -120,15 +120,20 @@ class PowerLaw:
 
     def largest(self, most: float) -> int:
         """The largest size whose likeliest quantity is at most ``most``; 0 where there is none."""
-        if self.best.exponent <= 0 or self.best.at(1) > most:
-            return 0
-        low, high = 1, 2
-        while self.best.at(high) <= most:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.best.at(middle) <= most else (low, middle)
-        return low
+        return largest_below(self.best, most)
+
+
+def largest_below(curve: Curve, most: float) -> int:
+    """The largest size at which a curve is at most ``most``; 0 where there is none."""
+    if curve.exponent <= 0 or curve.at(1) > most:
+        return 0
+    low, high = 1, 2
+    while curve.at(high) <= most:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if curve.at(middle) <= most else (low, middle)
+    return low
 
 
 def fit_power_law(sizes: Sequence[float], values: Sequence[float], least_noise: float) -> PowerLaw | None:

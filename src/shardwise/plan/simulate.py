@@ -135,7 +135,8 @@ class _Simulation:
             if event is not None:
                 self._note(event, now)
                 wake = self._obey(self._handle(self._scheduler, event), now)
-            self._commit(now)
+            if self._gathering:
+                self._commit(now)
         return self._course
 
     def _note(self, event: m.Event, now: float) -> None:
@@ -176,7 +177,7 @@ class _Simulation:
 
     def _commit(self, now: float) -> None:
         """Commit a group when it has waited long enough, or nobody works who could join it."""
-        if self._gathering and (not self._running or now >= self._gathering_since + self._world.gather):
+        if not self._running or now >= self._gathering_since + self._world.gather:
             at = now + self._world.commit
             for commit in self._gathering:
                 self._later(at, m.Committed(at, commit.attempt))

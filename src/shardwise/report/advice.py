@@ -217,7 +217,7 @@ def _memory(document: Document) -> Iterator[Advice]:
     if limit and held and held > NEAR * limit:
         yield _advice(
             "give more memory (--memory), use fewer workers, or smaller shards (--shard-size)",
-            f"workers held {format_size(held)} of the {format_size(limit)} allowed",
+            f"the processes of a host held {format_size(held)} of the {format_size(limit)} allowed",
             None,
         )
 

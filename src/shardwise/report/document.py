@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.task import QUARANTINE, Output
 from shardwise.errors import StorageError
-from shardwise.report import timing
+from shardwise.report import memory, timing
 from shardwise.report.advice import advice
 from shardwise.report.choice import DIGITS, chosen, evenly, shown_span
 from shardwise.report.facts import Facts, StageFacts, Worker, facts_of
@@ -154,7 +154,7 @@ def _stages(facts: Facts) -> list[dict[str, Any]]:
     measured = timing.since_the_plan(facts, spans)
     return [
         _stage(facts.stages.get(name, StageFacts(name)), spans.get(name, []), planned.get(name, {}))
-        | {"measured_seconds": measured.get(name), "measured_memory": timing.held(facts, spans.get(name, ())) or None}
+        | {"measured_seconds": measured.get(name), "measured_memory": memory.held(facts, spans.get(name, ()))}
         for name in names
     ]
 
@@ -216,7 +216,7 @@ def _prediction(made: dict[str, Any], facts: Facts) -> dict[str, Any]:
         "error": round(predicted / measured - 1, 6) if predicted and measured else None,
         "memory_bytes": plan.get("memory_bytes"),
         "memory_limit": plan.get("memory_limit"),
-        "measured_memory": timing.held(facts, facts.spans) or None,
+        "measured_memory": memory.held(facts, facts.spans),
     }
 
 

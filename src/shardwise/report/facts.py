@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardwise.compute.task import QUARANTINE
 from shardwise.errors import StorageError
+from shardwise.run.history import DRIVER, OPENED
 from shardwise.run.spans import ATTEMPTS, HERE, Span
 
 if TYPE_CHECKING:
@@ -64,10 +65,19 @@ class StageFacts:
     quarantined: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DriverHeld:
+    """Bytes that the last driver's process held: before the run, and at most since."""
+
+    before: int
+    peak: int
+
+
 @dataclass(slots=True)
 class Facts:
     """A run's course. Times are seconds since it began, which was at ``epoch_seconds`` after 1970. The plan is the last
-    one, which predicts what was still to be done when it was made."""
+    one, which predicts what was still to be done when it was made. ``driver`` is None in journals of versions that did
+    not note it."""
 
     epoch_seconds: float
     sessions: list[Session]
@@ -80,6 +90,7 @@ class Facts:
     info: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] | None = None
     needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    driver: DriverHeld | None = None
 
 
 def facts_of(record: Record, now: float | None) -> Facts:
@@ -119,6 +130,7 @@ def _facts_of(record: Record, now: float | None) -> Facts:
         str(next((line.data["version"] for line in reversed(lines) if "version" in line.data), "")),
         dict(done[-1]) if done else {},
         dict(ends[-1].data) if ends and ends[-1].kind in ("failed", "interrupted") else None,
+        driver=_driver(lines),
     )
     commits = [commit for stage in record.stages for commit in record.committed(stage)]
     if commits:
@@ -142,6 +154,16 @@ def _since_begun(lines: list[Line]) -> list[Line]:
     """What came after the last beginning: a restart forgets the rest."""
     begun = max((n for n, line in enumerate(lines) if line.kind == "begun"), default=0)
     return lines[begun:]
+
+
+def _driver(lines: Sequence[Line]) -> DriverHeld | None:
+    held = None
+    for line in lines:
+        if line.kind == OPENED:
+            held = None
+        elif line.kind == DRIVER:
+            held = DriverHeld(int(line.data["before"]), int(line.data["peak"]))
+    return held
 
 
 def _sessions(lines: Sequence[Line], began: float, now: float | None) -> list[Session]:

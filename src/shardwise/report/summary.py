@@ -73,7 +73,7 @@ def _run(document: dict[str, Any]) -> str:
 
 def _memory(predicted: dict[str, Any]) -> str:
     held = predicted["measured_memory"]
-    said = [f"{format_size(held)} held by the workers of a host"] if held else []
+    said = [f"{format_size(held)} held by the processes of a host"] if held else []
     said += [f"{format_size(predicted['memory_bytes'])} projected"] if predicted["memory_bytes"] else []
     said += [f"{format_size(predicted['memory_limit'])} allowed"] if predicted["memory_limit"] else []
     return ", ".join(said)

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from shardwise.report.facts import Facts, Worker
-from shardwise.run.spans import HERE, Span
+from shardwise.run.spans import Span
 
 BINS = 120
 """Points of the throughput over time."""
@@ -229,22 +229,3 @@ def since_the_plan(facts: Facts, by_stage: Mapping[str, Sequence[Span]]) -> dict
         if end > last + 1e-4:  # clocks since 1970 are not exact to the last digit
             found[name], last = round(end - last, 6), end
     return found
-
-
-def held(facts: Facts, spans: Iterable[Span]) -> int:
-    """Bytes that workers that were on a host together held at most in some attempts; the driver's are not known."""
-    peaks: dict[int, int] = defaultdict(int)
-    for span in spans:
-        peaks[span["slot"]] = max(peaks[span["slot"]], span["peak"])
-    events: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for worker in facts.workers:
-        if peaks[worker.number] and worker.slot != HERE:
-            events[worker.host].append((worker.up, peaks[worker.number]))
-            events[worker.host].append((end_of(worker, facts), -peaks[worker.number]))
-    most = max((peak for number, peak in peaks.items()), default=0)
-    for host in events.values():
-        held = 0
-        for _, change in sorted(host):
-            held += change
-            most = max(most, held)
-    return most

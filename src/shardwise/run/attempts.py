@@ -60,8 +60,10 @@ class Attempts:
         """Take an attempt off the list of those running, if it is on it."""
         running = self.running.pop(attempt, None)
         if running is not None:
-            self.rivals[running.task].remove(running)
-            if not self.rivals[running.task]:
+            rivals = self.rivals[running.task]
+            if len(rivals) > 1:
+                rivals.remove(running)
+            else:
                 del self.rivals[running.task]
         return running
 

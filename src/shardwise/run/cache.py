@@ -38,7 +38,7 @@ class RunInfo:
     url : str
         The run directory.
     status : str
-        ``done``, ``running``, ``failed``, ``interrupted``, or ``damaged`` where the journal cannot be read.
+        As a run says itself (``RunView.status``), or ``damaged`` where the journal cannot be read.
     at : float
         When it was last written to: seconds since 1970.
     summary : str

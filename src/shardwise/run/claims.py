@@ -48,8 +48,11 @@ class Claims:
 
     def heed_lessons(self, node: Node) -> Split | None:
         """Do with a task what would be done after an attempt in vain, where others as large were."""
+        pace = self._paces[node.task.stage]
+        if not pace.lessons:
+            return None
         most = self._slots.most_shares
-        while failure := self._paces[node.task.stage].too_large(node.ordinals, claim := self.of(node)):
+        while failure := pace.too_large(node.ordinals, claim := self.of(node)):
             more = policies.more_shares(claim, most)
             if (split := self._halved(node, more, failure)) is not None:
                 return split

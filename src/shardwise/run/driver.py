@@ -13,7 +13,7 @@ from shardwise.engines import protocol
 from shardwise.errors import ShardwiseError
 from shardwise.run import messages, policies
 from shardwise.run.commits import Commit
-from shardwise.run.failures import interrupted, to_error
+from shardwise.run.failures import to_error
 from shardwise.run.interrupt import Interrupts
 from shardwise.run.round import Round
 from shardwise.run.scheduler import Scheduler
@@ -100,11 +100,9 @@ class Driver:
                 self.spans.save(self.ledger)
                 round_.note_backups()
                 round_.note_places()
-        if stop.how == "failed":
-            assert stop.failure is not None
-            raise self._error(stop.failure, None if stop.task is None else graph.tasks[stop.task], graph)
-        if stop.how == "drained":
-            raise interrupted()
+            if stop.how == "failed":
+                assert stop.failure is not None
+                raise self._error(stop.failure, None if stop.task is None else graph.tasks[stop.task], graph)
         return round_.commits
 
     def close(self) -> None:

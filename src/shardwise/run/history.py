@@ -13,6 +13,12 @@ from shardwise.run.lost import Lost
 BEGUN, OPENED, COMMITTED, DROPPED, FINISHED, FAILED = "begun", "opened", "committed", "dropped", "finished", "failed"
 """Kinds of lines that mean something here, with ``damaged``; all others are for people."""
 
+PLANNED = "planned"
+"""Kind of the line of a driver that only plans: at most one of each."""
+
+DRIVER = "driver"
+"""Kind of the lines with what a driver's process held before its run, and at most since: bytes, for reports."""
+
 SETTLE = "settle"
 """The stage whose output every other stage was made with, without reading it as an input."""
 
@@ -23,7 +29,8 @@ class History:
     ``begun`` names the job and forgets what was before (a restart). ``opened`` is a driver's start. ``committed``
     covers a range unless an earlier commit does. ``dropped`` makes gaps of commits, for good: because their files are
     gone (then what is made again must come out the same), or because what they were made from came out different
-    (``stale``). ``plan`` and ``sample`` are kept as they were noted. ``damaged`` says which segments of the journal are
+    (``stale``). ``plan`` and ``sample`` are kept as they were noted. ``planned`` says that a driver tries a few tasks
+    for a plan and no more. ``damaged`` says which segments of the journal are
     lost: what was made from their commits is dropped.
     """
 
@@ -45,6 +52,7 @@ class History:
         self.finished: dict[str, Any] | None = None
         self.failed: dict[str, Any] | None = None
         self.noted: dict[str, list[dict[str, Any]]] = {}  # plans and samples
+        self._drivers = self._planners = 0
 
     def apply(self, line: Line) -> None:
         """Take one more line into account.
@@ -71,6 +79,9 @@ class History:
             case "opened":
                 self.epoch = int(line.data["epoch"])
                 self.failed = None
+                self._drivers += 1
+            case "planned":
+                self._planners += 1
             case "committed":
                 self._commit(from_plain(line.data["commit"]), str(line.data["base"]))
             case "dropped":
@@ -87,6 +98,11 @@ class History:
                 self.failed = dict(line.data)
             case "plan" | "sample":
                 self.noted.setdefault(line.kind, []).append(dict(line.data))
+
+    @property
+    def only_planned(self) -> bool:
+        """Whether no driver wanted to carry it out so far."""
+        return self._drivers == self._planners > 0
 
     def is_free(self, commit: Commit) -> bool:
         """Whether a commit's range overlaps no other of its stage."""

@@ -7,9 +7,12 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from shardwise.run.failures import interrupted
+
 
 class Interrupts:
-    """While it is entered, the first SIGINT is only noted; the second raises KeyboardInterrupt.
+    """While it is entered, the first SIGINT is only noted, and raises Interrupted at the end, also where there was
+    nothing left to drain: what comes next shall not begin. The second raises KeyboardInterrupt.
 
     Signals reach the main thread only; elsewhere (and where the program set a handler of its own to ignore it) this
     does nothing.
@@ -31,6 +34,8 @@ class Interrupts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._mine:
             signal.signal(signal.SIGINT, self._before)
+        if kind is None and self._noted:
+            raise interrupted()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._noted += 1

@@ -63,12 +63,31 @@ def begin_output(
         store.delete(SUCCESS)
         return
     data = _data(store)
+    _check_free(store, marker, data, overwrite, reads)
+    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data, "planned": planned}).encode())
+
+
+def check_output(
+    url: str,
+    run_id: str,
+    overwrite: bool = False,
+    *,
+    reads: Iterable[str] = (),
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Refuse what ``begin_output`` would refuse, and change nothing."""
+    store = open_store(url, options)
+    marker = _marker(store)
+    if marker.get("run") != run_id:
+        _check_free(store, marker, _data(store), overwrite, reads)
+
+
+def _check_free(store: Store, marker: dict[str, Any], data: list[str], overwrite: bool, reads: Iterable[str]) -> None:
     if data and not overwrite and not marker.get("planned"):
         if marker:
             raise DifferentJob(f"{store.url} is the output of another run ({marker['run']})", _FIX)
         raise UsageError(f"{store.url} is not empty: {_some(data)}", _FIX)
     _check_deletable(store, data, reads)
-    store.put(MARKER, json.dumps({"run": run_id, "emptied": not data, "planned": planned}).encode())
 
 
 def holds_other_data(url: str, run_id: str, options: dict[str, Any] | None = None) -> bool:

@@ -71,7 +71,11 @@ class Pace:
 
     def shares_for(self, ordinals: int, most: int) -> int:
         """The fewest shares that were enough for so many ordinals; ``most`` where nothing says that fewer are."""
-        return min((shares for shares, fit in self.enough.items() if fit >= ordinals), default=most)
+        fewest = most
+        for shares, fit in self.enough.items():  # a loop, as this is asked for every attempt
+            if fit >= ordinals and shares < fewest:
+                fewest = shares
+        return fewest
 
     @property
     def limit(self) -> float | None:
@@ -111,24 +115,19 @@ Find = Callable[[int], Running | None]
 """Finds an attempt that another one could be started beside, now or later; None: there is one, or it (nearly) ended."""
 
 
-class Paces:
-    """All stages of a run, by name."""
+class Paces(dict[str, Pace]):
+    """All stages of a run, by name; one that is asked for is there."""
 
-    def __init__(self) -> None:
-        self._paces: dict[str, Pace] = {}
-
-    def __getitem__(self, stage: str) -> Pace:
-        pace = self._paces.get(stage)
-        if pace is None:
-            pace = self._paces[stage] = Pace()
+    def __missing__(self, stage: str) -> Pace:
+        pace = self[stage] = Pace()
         return pace
 
     def stragglers(self, now: float, find: Find) -> list[Running]:
         """Attempts that are late: the one that was due first comes first."""
-        found = [late for pace in self._paces.values() for late in pace.stragglers(now, find)]
+        found = [late for pace in self.values() for late in pace.stragglers(now, find)]
         return [running for _, running in sorted(found, key=lambda pair: (pair[0], pair[1].attempt))]
 
     def next_straggler(self, find: Find) -> float | None:
         """When the next attempt will be late."""
-        due = [at for pace in self._paces.values() if (at := pace.next_straggler(find)) is not None]
+        due = [at for pace in self.values() if (at := pace.next_straggler(find)) is not None]
         return min(due, default=None)

@@ -11,6 +11,11 @@ class Ready:
 
     Adding, removing and looking cost O(log tasks) each, on average.
 
+    Attributes
+    ----------
+    ids : set of int
+        All of them, for who only wants to know whether there are any.
+
     Examples
     --------
     >>> ready = Ready()
@@ -24,33 +29,33 @@ class Ready:
     """
 
     def __init__(self) -> None:
-        self._ids: set[int] = set()
+        self.ids: set[int] = set()
         self._line: list[int] = []  # heaps; those that are no longer ready are dropped when they come to the front
         self._near: dict[str, list[int]] = {}
         self._hosts: dict[int, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(sorted(self._ids))
+        return iter(sorted(self.ids))
 
     def add(self, task: int) -> None:
         """It waits for a slot from now on."""
-        self._ids.add(task)
+        self.ids.add(task)
         heappush(self._line, task)
         for host in self._hosts.get(task, ()):
             heappush(self._near.setdefault(host, []), task)
 
     def remove(self, task: int) -> None:
         """It waits no more."""
-        self._ids.remove(task)
+        self.ids.remove(task)
 
     def locate(self, task: int, hosts: tuple[str, ...]) -> None:
         """These hosts hold its input; they may be told again, and of a task that does not wait."""
         fresh = set(hosts) - set(self._hosts.get(task, ()))
         self._hosts[task] = hosts
-        if task in self._ids:
+        if task in self.ids:
             for host in fresh:
                 heappush(self._near.setdefault(host, []), task)
 
@@ -76,6 +81,6 @@ class Ready:
         return min(found, default=None)
 
     def _front(self, line: list[int], host: str | None = None) -> int | None:
-        while line and (line[0] not in self._ids or (host is not None and host not in self.hosts(line[0]))):
+        while line and (line[0] not in self.ids or (host is not None and host not in self.hosts(line[0]))):
             heappop(line)
         return line[0] if line else None

@@ -28,7 +28,7 @@ class Record(Protocol):
 
     @property
     def status(self) -> str:
-        """``done``, ``running``, ``failed`` or ``interrupted``."""
+        """``done``, ``running``, ``failed``, ``planned`` or ``interrupted``."""
 
     @property
     def stages(self) -> list[str]:

@@ -145,20 +145,24 @@ class Scheduler:
         InternalError
             The journal answered what it was not asked, or a transition has no row in the table.
         """
-        if self.finished:
+        if self.stopped is not None:
             return []
         self._commands = []
         for event in events:
-            self._now = max(self._now, event.now)
+            if event.now > self._now:
+                self._now = event.now
             self._take(event)
         if self._verdict is None:
-            self._end_rests()
-            self._kill_overdue()
+            if self._rests:
+                self._end_rests()
+            if self._limits:
+                self._kill_overdue()
             if not self._draining:
                 self._start_ready()
                 self._start_backups()
                 self._commands += self._ahead.send(self._now)
-            self._commands += self._ahead.recall(all_of_them=self._draining)
+            if self._attempts.ahead:
+                self._commands += self._ahead.recall(all_of_them=self._draining)
         self._stop_or_wake()
         return self._commands
 
@@ -358,12 +362,13 @@ class Scheduler:
                 self._condemn(late.slot, f"task {late.task} took more than {self._budgets.seconds:g} s")
 
     def _start_ready(self) -> None:
-        while self._tasks.ready and self._slots.idle:
+        ready = self._tasks.ready
+        while ready.ids and self._slots.idle:
             node = self._tasks.next
             if (split := self._claims.heed_lessons(node)) is not None:
                 self._commands.append(split)
                 continue
-            if self._tasks.ready.knows_hosts and self._start_near(node):
+            if ready.knows_hosts and self._start_near(node):
                 continue
             if not self._send(node, node.failed_on):
                 return  # and what comes behind it waits too, or it would wait for ever
@@ -391,8 +396,9 @@ class Scheduler:
 
     def _may_start_backups(self) -> bool:
         """Whether slots have nothing better to do, now and when what was sent ahead is back."""
-        spare = len(self._slots.idle) - len(self._attempts.ahead)
-        return self._budgets.speculate and not self._tasks.ready and spare > 0
+        if self._tasks.ready.ids or not self._budgets.speculate:
+            return False
+        return len(self._slots.idle) > len(self._attempts.ahead)
 
     def _alone(self, attempt: int) -> Running | None:
         """An attempt that is under way, the only one of its task, and not about to be killed."""
@@ -425,10 +431,13 @@ class Scheduler:
             self.stopped = self._verdict or Stop("done" if self._tasks.all_done else "drained")
             self._commands.append(self.stopped)
         elif self._verdict is None:
-            deadlines = [queue[0][0] for queue in (self._rests, self._limits) if queue]
+            deadlines = [self._rests[0][0]] if self._rests else []
+            if self._limits:
+                deadlines.append(self._limits[0][0])
             if not self._draining and self._may_start_backups():
                 late = self._paces.next_straggler(self._alone)
-                deadlines += [] if late is None else [late]
+                if late is not None:
+                    deadlines.append(late)
             if deadlines:
                 self._commands.append(Wake(min(deadlines)))
 

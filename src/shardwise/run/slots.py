@@ -92,15 +92,10 @@ class Slots:
 
         None where no host of an idle slot has as many shares left; a host that is free of attempts always has.
         """
-        passed: list[int] = []
-        places = self._in_order(shares, passed)
-        if failed_on is not None:
-            number = elsewhere(places, failed_on.number, failed_on.host)
+        if failed_on is None and host is None and self.idle and self._has_left(self._there[self.idle[0]].host, shares):
+            number: int | None = heappop(self.idle)  # nearly always
         else:
-            number = next((number for number, at in places if host in (None, at)), None)
-        for other in passed:
-            if other != number:
-                heappush(self.idle, other)
+            number = self._sought(failed_on, shares, host)
         if number is None:
             return None
         slot = self._there[number]
@@ -146,6 +141,18 @@ class Slots:
             self.idle.remove(number)
             heapify(self.idle)
         return not known
+
+    def _sought(self, failed_on: Slot | None, shares: int, host: str | None) -> int | None:
+        passed: list[int] = []
+        places = self._in_order(shares, passed)
+        if failed_on is not None:
+            number = elsewhere(places, failed_on.number, failed_on.host)
+        else:
+            number = next((number for number, at in places if host in (None, at)), None)
+        for other in passed:
+            if other != number:
+                heappush(self.idle, other)
+        return number
 
     def _in_order(self, shares: int, passed: list[int]) -> Iterator[tuple[int, str]]:
         """Idle slots where memory is left, and their hosts: the lowest first. Taken off the queue into ``passed``."""

@@ -73,13 +73,16 @@ class RunView:
 
     @property
     def status(self) -> str:
-        """``done``, ``running``, ``failed`` or ``interrupted``. An object store cannot say that a driver is alive."""
+        """``done``, ``running``, ``failed``, ``planned`` (a few tasks were tried for a plan, and no run has begun) or
+        ``interrupted``. An object store cannot say that a driver is alive."""
         if self.finished is not None:
             return "done"
         local = self._store.local_path(lock.NAME)
         if local is not None and lock.is_locked(self.url):
             return "running"
-        return "failed" if self._history.failed is not None else "interrupted"
+        if self._history.failed is not None:
+            return "failed"
+        return "planned" if self._history.only_planned else "interrupted"
 
     def committed(self, stage: str) -> list[Commit]:
         """Commits of a stage, sorted by first ordinal; no two overlap. Paths of outputs are set."""

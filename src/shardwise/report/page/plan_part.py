@@ -11,7 +11,7 @@ from shardwise.report.page.texts import Texts
 
 Document = dict[str, Any]
 
-STATES = ("done", "running", "failed", "interrupted")
+STATES = ("done", "running", "failed", "planned", "interrupted")
 
 
 def summary(document: Document, t: Texts) -> Html:

@@ -40,6 +40,11 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Nobody works on this run any more. Run the same command again: what was committed is kept, and it goes on.",
         "この実行を進めているプロセスはありません。同じコマンドをもう一度実行すると、確定済みの結果を残して続きから進みます。",
     ),
+    "planned": ("planned", "計画のみ"),
+    "planned_how": (
+        "Only a plan was asked for so far. Run it: what was tried for the plan is kept, and not done again.",
+        "まだ計画だけです。実行すると、計画のために試した結果を残して続きから進みます。",
+    ),
     "failed_how": (
         "The run failed. What was committed is kept; mend the cause and run the same command again.",
         "実行は失敗しました。確定済みの結果は残っています。原因を直して同じコマンドをもう一度実行してください。",
