@@ -16,15 +16,13 @@ import cloudpickle
 
 from shardwise import errors
 from shardwise.compute.custom import Aggregate
-from shardwise.data.loans import Loans, lending
 from shardwise.sizes import format_size
 
 
-def warn_of_large_captures(program: object, loans: Loans, large: int) -> None:
+def warn_of_large_captures(program: object, large: int) -> None:
     """Where the functions of a program travel with more than ``large`` bytes, name the largest variable of each one
     that does so alone, or else of all of them."""
-    with lending(loans):
-        held = _held(program)
+    held = _held(program)
     alone = [variables for variables in held if sum(one.size for one in variables) > large]
     for variables in alone:
         _warn(f"{variables[0].owner} takes", variables)
