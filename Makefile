@@ -27,7 +27,7 @@ CLUSTERS := SHARDWISE_CLUSTERS=1 SHARDWISE_PATIENCE=300 $(BIN)/python -m pytest 
 
 clusters: .venv/ready
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dask,ray,spark]"
-	$(CLUSTERS) tests/conformance/test_engines.py tests/engines
+	$(CLUSTERS) tests/conformance/test_engines.py tests/engines tests/api/test_executor_clusters.py tests/test_examples.py
 	$(CLUSTERS) tests/faults/test_clusters.py tests/faults/test_relay.py
 	SHARDWISE_ENGINES="dask ray spark" $(CLUSTERS) tests/conformance/test_engines.py
 

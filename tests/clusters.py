@@ -265,7 +265,7 @@ def skip_where_missing(engine: str) -> None:
     """Skip the test where an engine cannot be had."""
     library = LIBRARIES.get(engine)
     if library and "SHARDWISE_CLUSTERS" not in os.environ:
-        pytest.skip("clusters take minutes, and the whole machine: `make clusters` starts them")
+        pytest.skip("clusters and pools take minutes, and the whole machine: `make clusters` starts them")
     if library and importlib.util.find_spec(library) is None:
         pytest.skip(f'{library} is not installed (pip install "shardwise[{engine}]")')
     if engine == "spark" and shutil.which("java") is None and "JAVA_HOME" not in os.environ:

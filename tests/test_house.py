@@ -1,12 +1,15 @@
-"""The law of the house: imports go down only; importing the package is cheap; what is public is what is listed."""
+"""The law of the house: imports go down only; engines are named in their room alone; importing the package is cheap;
+what is public is what is listed."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import pickle
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,88 @@ def test_engines_import_only_the_workers_entry() -> None:
             if floor_of(name) == "compute":
                 assert name in allowed, f"{path.name}:{line} imports {name}"
             assert floor_of(name) not in ("data", "run"), f"{path.name}:{line} imports {name}"
+
+
+# --- engines are known to their room alone ---------------------------------------------------------------------------
+
+LENDERS = {"dask", "distributed", "ray", "spark", "pyspark", "yarn", "joblib", "loky"}
+JOBLIB_RUNS_ON_US = {"joblib.py", "api/joblib_backend.py"}  # joblib calls these, which know of no engine but by URL
+ADAPTERS = ["dask", "ray", "spark", "pool", "joblib_pool"]
+
+
+def lenders_named(source: str) -> list[tuple[int, str]]:
+    """Lines where code, and not documentation, names what lends slots."""
+    found = []
+    tree = ast.parse(source)
+    told = {id(node) for node in documentation(tree)}
+    for node in ast.walk(tree):
+        for text in () if id(node) in told else texts(node):
+            words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)}
+            found += [(node.lineno, name) for name in sorted(words & LENDERS)]  # type: ignore[attr-defined]
+    return found
+
+
+def documentation(tree: ast.AST) -> Iterator[ast.AST]:
+    """Docstrings, and what the command line says of its options."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield node.value
+        elif isinstance(node, ast.keyword) and node.arg == "help":
+            yield from ast.walk(node.value)
+
+
+def texts(node: ast.AST) -> list[str]:
+    """What a node of code names or says itself."""
+    match node:
+        case ast.Import(names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module, names):
+            return [module or "", *(alias.name for alias in names)]
+        case ast.Constant(str(text)) | ast.Name(text) | ast.Attribute(attr=text):
+            return [text]
+        case ast.arg(text) | ast.keyword(str(text)):
+            return [text]
+        case ast.FunctionDef(text) | ast.AsyncFunctionDef(text) | ast.ClassDef(text):
+            return [text]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("import pyspark.sql", 1),
+        ("from shardwise.engines.dask import connect", 1),
+        ("from shardwise.engines import ray", 1),
+        ("x = 1\nif name == 'dask': pass", 2),
+        ("if url.startswith('spark+yarn'): pass", 1),
+        ("def f(ray_address): pass", 1),
+        ("class RayJob: pass", 1),
+        ("find(f'{x} on Dask')", 1),
+        ("def dask_options(): pass", 1),
+        ("engine.spark()", 1),
+        ("make(joblib=True)", 1),
+    ],
+)
+def test_code_that_names_an_engine_is_found(code: str, line: int) -> None:
+    assert line in [found for found, _ in lenders_named(code)]
+
+
+def test_documentation_and_other_words_name_none() -> None:
+    code = '"""Runs on Dask."""\narray = sparkle = 1\n"""As Ray does."""\n@option("--x", help="Or ray: " + "spark")\n'
+    assert lenders_named(code + "def f():\n    'for joblib'") == []
+
+
+def test_engines_are_named_in_their_room_only() -> None:
+    for path in sorted(ROOT.rglob("*.py")):
+        relative = path.relative_to(ROOT)
+        if relative.parts[0] != "engines" and str(relative) not in JOBLIB_RUNS_ON_US:
+            assert lenders_named(path.read_text()) == [], f"{relative} names engines: ask the registry instead"
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_adapters_are_short(name: str) -> None:
+    lines = (ROOT / "engines" / f"{name}.py").read_text().count("\n")
+    assert lines <= 160, f"{name}.py has {lines} lines: what engines have in common belongs into lending.py"
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

@@ -65,8 +65,13 @@ def test_the_files_are_those_shown(name: str) -> None:
     assert (FILES / name).read_text() in blocks("", "python")
 
 
-def test_the_job_side_by_side_is_the_one_shown() -> None:
-    assert (ROOT / "examples" / "side_by_side" / "with_shardwise.py").read_text() in blocks("", "python")
+SIDE_BY_SIDE = sorted((ROOT / "examples" / "side_by_side").glob("with_*.py"))
+
+
+@pytest.mark.parametrize("script", SIDE_BY_SIDE, ids=lambda path: path.stem)
+def test_the_job_side_by_side_is_shown_by_everybody(script: Path) -> None:
+    assert len(SIDE_BY_SIDE) == 6
+    assert script.read_text() in blocks("", "python")
 
 
 def test_both_languages_show_the_same() -> None:

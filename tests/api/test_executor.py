@@ -23,10 +23,13 @@ import pytest
 
 import shardwise as sw
 from shardwise.compute.calling import RemoteTraceback
+from shardwise.compute.machine import usable_cores
+from shardwise.compute.packing import LARGE
 from shardwise.engines.inline import InlineEngine
 from shardwise.engines.local import LocalEngine
 from shardwise.engines.protocol import EngineEvent, Reach, Want
-from shardwise.errors import EngineError, FunctionError, UsageError, WorkerError
+from shardwise.engines.room import Room
+from shardwise.errors import EngineError, FunctionError, LargeClosure, UsageError, WorkerError
 from shardwise.run import calls
 from shardwise.run.calls import CallLost
 
@@ -484,7 +487,7 @@ def test_map_refuses_at_once(executor: sw.Executor, wrong: dict[str, int]) -> No
 
 
 def test_wrong_options_are_refused() -> None:
-    for options in ({"engine": "nonsense"}, {"workers": 0}, {"retries": -1}):
+    for options in ({"engine": "nonsense"}, {"workers": 0}, {"retries": -1}, {"ship": ["no_such_module"]}):
         with pytest.raises(UsageError):
             sw.Executor(**options)  # type: ignore[arg-type]
 
@@ -501,6 +504,47 @@ class Counting(LocalEngine):
     def open(self, want: Want) -> None:
         self.wanted = want
         super().open(want)
+
+
+class Roomy(Counting):
+    """Tells how many slots it has, as a cluster does."""
+
+    def room(self) -> Room:
+        return Room(slots=100, nodes=10, cpus=100)
+
+
+def test_an_engine_that_can_be_asked_decides_how_many_workers_there_are() -> None:
+    assert sw.Executor(Roomy()).workers == 100
+    assert sw.Executor(Roomy(), workers=3).workers == 3
+    assert sw.Executor(Counting()).workers == usable_cores()
+    with ThreadPoolExecutor(3) as pool:
+        assert sw.Executor(pool).workers == 3
+
+
+def test_modules_to_ship_reach_the_engine() -> None:
+    engine = Counting()
+    with sw.Executor(engine, workers=1, ship=["cloudpickle"]) as executor:
+        executor.submit(pow, 2, 3).result(PATIENCE)
+    assert engine.wanted.ship == ("cloudpickle",)
+
+
+def test_a_function_that_takes_much_along_is_warned_of_once(executor: sw.Executor) -> None:
+    table = b"x" * (LARGE + 1)
+
+    def look_up(n: int) -> int:
+        return table[n]
+
+    with pytest.warns(LargeClosure, match="look_up takes 10.0 MB along to each worker, most of it 'table'") as told:
+        assert [executor.submit(look_up, n).result(PATIENCE) for n in range(2)] == [ord("x")] * 2
+        assert list(executor.map(look_up, range(2))) == [ord("x")] * 2
+    assert len(told) == 1
+
+
+def test_nothing_is_said_of_a_function_that_goes_nowhere(recwarn: pytest.WarningsRecorder) -> None:
+    table = b"x" * (LARGE + 1)
+    with sw.Executor("inline") as executor:
+        assert executor.submit(lambda: len(table)).result(PATIENCE) == LARGE + 1
+    assert not [one for one in recwarn if one.category is LargeClosure]
 
 
 def test_memory_is_shared_among_workers() -> None:

@@ -56,6 +56,21 @@ def test_it_is_found_by_name() -> None:
     assert joblib.Parallel(n_jobs=2, backend="shardwise")(joblib.delayed(abs)(-n) for n in range(3)) == [0, 1, 2]
 
 
+def test_a_cluster_is_asked_once_how_many_calls_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def slots(engine: object) -> int:
+        asked.append(engine)
+        return 100
+
+    monkeypatch.setattr("shardwise.api.joblib_backend.workers_of", slots)
+    backend = ShardwiseBackend("dask://10.0.0.1:8786", ship=["joblib"])
+    assert [backend.effective_n_jobs(n) for n in (None, 7)] == [1, 7] and asked == []
+    assert [backend.effective_n_jobs(n) for n in (-1, -2, -200)] == [100, 99, 1]
+    assert asked == ["dask://10.0.0.1:8786"]
+    assert backend._options["ship"] == ["joblib"]
+
+
 def test_one_job_is_done_here() -> None:
     assert set(each(lambda _: os.getpid(), range(3), n_jobs=1)) == {os.getpid()}
     with pytest.raises(ValueError, match="n_jobs == 0"):

@@ -9,64 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import shardwise as sw
 from api.unruly import PowerCut, UnrulyEngine
+from wide import as_bytes, everything, write_awkward_data
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    rng = np.random.default_rng(3)
-    directory = tmp_path_factory.mktemp("bits")
-    for number in range(2):
-        x = rng.standard_normal(2000) * 2.0 ** rng.integers(-60, 60, 2000)
-        x[rng.random(2000) < 0.01] = np.nan if number == 1 else 0.0
-        table = pa.table(
-            {
-                "k": pa.array(rng.choice(["a", "b", None, "é"], 2000)),
-                "x": pa.array(x, mask=rng.random(2000) < 0.05),
-                "y": rng.random(2000),
-                "n": rng.integers(-(2**62), 2**62, 2000) // 4000,
-            }
-        )
-        pq.write_table(table, directory / f"{number}.parquet", row_group_size=500)
-    return str(directory)
-
-
-def everything(ds: sw.Dataset) -> sw.Job:
-    return ds.group_by("k").aggregate(
-        sw.count(),
-        sw.count_null("x"),
-        sw.sum("x"),
-        sw.mean("x"),
-        sw.var("y"),
-        sw.std("y", ddof=0),
-        sw.min("x"),
-        sw.max("x"),
-        sw.argmin("n", "y"),
-        sw.argmax("n", "y"),
-        sw.histogram("y", bins=5, range=(0.0, 1.0)),
-        sw.top_k("n", 3),
-        sw.cov("x", "y"),
-        sw.corr("n", "y"),
-        sw.approx_quantile("y", 0.9),
-        sw.approx_n_unique("n"),
-        total=sw.sum("n"),
-    )
+    return write_awkward_data(tmp_path_factory.mktemp("bits"))
 
 
 def answer(job: sw.Job, **options: Any) -> bytes:
     return as_bytes(job.run(progress="none", restart=True, **options))
-
-
-def as_bytes(result: sw.Result) -> bytes:
-    table = result.to_arrow()
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    return bytes(sink.getvalue())
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -153,5 +109,5 @@ def test_a_pandas_function_may_drop_rows(data: str, tmp_path: Path) -> None:
     job = sw.read_parquet(data, batch_rows=500).map(positive).write_parquet(str(tmp_path / "out"))
     assert job.run(engine="inline", progress="none").files
     back = sw.read_parquet(str(tmp_path / "out"))
-    assert back.columns == ["k", "x", "y", "n"]
+    assert back.columns == ["k", "x", "y", "z", "n"]
     assert back.aggregate(sw.min("n")).run(progress="none")["min_n"][0] > 0

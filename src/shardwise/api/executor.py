@@ -8,15 +8,17 @@ import time
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shardwise.api.options import Options
 from shardwise.compute.calling import Lend, Shared, owned, pack
 from shardwise.compute.machine import usable_cores
+from shardwise.compute.packing import LARGE
 from shardwise.engines.protocol import Want
-from shardwise.engines.registry import engine_label, engine_reach, make_engine, parse_engine
+from shardwise.engines.registry import engine_label, engine_reach, engine_room, make_engine, parse_engine
+from shardwise.engines.shipping import located
 from shardwise.run.calls import Call
 from shardwise.run.dispatcher import Dispatcher
 
@@ -39,18 +41,21 @@ class Executor(futures.Executor):
         As for jobs: ``"local"``, ``"local:4"``, ``"dask://host:8786"``, ``"joblib"`` ... ``"auto"`` is ``"local"``;
         ``"inline"`` calls one after another, in a thread of this process.
     workers : int, optional
-        Worker processes. Default: what the engine's URL says, or as many as there are usable cores.
+        Worker processes. Default: what the engine's URL says; of a cluster that can be asked, as many slots as it has;
+        else as many as there are usable cores.
     retries : int
         How often a call whose worker died is tried again. A function that raises is not tried again.
     timeout : float or str, optional
         Seconds that one call may take (``"2m"``) before its worker is killed; then its future raises `CallLost`.
     memory : int or str, optional
         Bytes that the workers of a host may use together (``"4GB"``); one that grows beyond its share is killed.
+    ship : sequence of str
+        Modules and packages, by name or path, that the hosts of a cluster lack, as for jobs.
 
     Raises
     ------
     UsageError
-        There is no such engine, or a number makes no sense.
+        There is no such engine, a number makes no sense, or a module to ship is none.
 
     Examples
     --------
@@ -76,13 +81,17 @@ class Executor(futures.Executor):
         retries: int = 2,
         timeout: float | str | None = None,
         memory: int | str | None = None,
+        ship: Sequence[str] = (),
     ) -> None:
-        options = Options(engine=engine, workers=workers, retries=retries, timeout=timeout, memory=memory)
+        options = Options(engine=engine, workers=workers, retries=retries, timeout=timeout, memory=memory, ship=ship)
+        located(ship)  # what is none is told here and not by all futures
         engine = "local" if engine == "auto" else engine
         self.workers = workers or workers_of(engine)
-        threads = max(1, usable_cores() // self.workers) if engine_reach(engine) != "network" else 1
+        self._reach = engine_reach(engine)
+        self._told: set[str] = set()  # functions that have been warned of
+        threads = max(1, usable_cores() // self.workers) if self._reach != "network" else 1
         share = options.memory_bytes // self.workers if options.memory_bytes else None
-        want = Want(self.workers, threads, share)
+        want = Want(self.workers, threads, share, ship=tuple(ship))
         self._dispatcher = Dispatcher(make_engine(engine), want, retries, options.timeout_seconds)
         weakref.finalize(self, self._dispatcher.finish).atexit = False
 
@@ -100,12 +109,12 @@ class Executor(futures.Executor):
         RuntimeError
             The executor is shut down; as a ``BrokenExecutor`` where its engine is lost.
         """
-        return self._begin(packed, fn, (args, kwargs))
+        return self._begin(self._packed, fn, (args, kwargs))
 
     def submit_lending(self, fn: Callable[..., T], lend: Lend, /, *args: Any) -> futures.Future[T]:
         """The same for arguments some of whose buffers travel once for many calls, as ``lend`` says; they must not
         change as long as calls that name them go on."""
-        return self._begin(packed, fn, (args, {}), lend=lend)
+        return self._begin(self._packed, fn, (args, {}), lend=lend)
 
     @property
     def broken(self) -> bool:
@@ -150,7 +159,7 @@ class Executor(futures.Executor):
         function: list[Shared] = []
 
         def once(fn: Callable[..., Any]) -> Shared:
-            function[:] = function or [packed(fn)]
+            function[:] = function or [self._packed(fn)]
             return function[0]
 
         def begin(chunk: list[tuple[Any, ...]]) -> futures.Future[list[T]]:
@@ -158,6 +167,16 @@ class Executor(futures.Executor):
 
         begun = deque(map(begin, itertools.islice(chunks, ahead)))
         return _results(begun, chunks, begin, end)
+
+    def _packed(self, fn: Callable[..., Any]) -> Shared:
+        """A function as it travels; where that is much, a person is told what of it, as for jobs."""
+        function = packed(fn)
+        if function.size > LARGE and self._reach != "process" and function.key not in self._told:
+            from shardwise.compute.captured import warn_of_large_captures
+
+            self._told.add(function.key)
+            warn_of_large_captures(fn, LARGE)
+        return function
 
     def _begin(
         self,
@@ -201,9 +220,11 @@ def packed(fn: Callable[..., Any]) -> Shared:
 
 
 def workers_of(engine: Place) -> int:
-    """How many workers an engine has where nobody says."""
+    """How many workers an engine has where nobody says; a cluster is asked, if it can be."""
     _, argument = parse_engine(engine_label(engine))
-    return int(argument) if argument.isdecimal() else 1 if engine == "inline" else usable_cores()
+    if argument.isdecimal():
+        return int(argument)
+    return 1 if engine == "inline" else engine_room(engine) or usable_cores()
 
 
 def _chunks(arguments: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class ShardwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
     ----------
     engine : str, Engine or Executor
         As for jobs: ``"local"``, ``"dask://host:8786"`` ...
-    retries, timeout, memory
+    retries, timeout, memory, ship
         As of `Executor`; ``timeout`` is for a batch of calls.
     nesting_level, inner_max_num_threads
         joblib's own.
@@ -47,22 +47,27 @@ class ShardwiseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[
         retries: int = 2,
         timeout: float | str | None = None,
         memory: int | str | None = None,
+        ship: Sequence[str] = (),
         nesting_level: int | None = None,
         inner_max_num_threads: int | None = None,
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._engine = engine
-        self._options: dict[str, Any] = {"retries": retries, "timeout": timeout, "memory": memory}
+        self._options: dict[str, Any] = {"retries": retries, "timeout": timeout, "memory": memory, "ship": ship}
         self._executor: Executor | None = None
+        self._slots = 0  # of the engine, once it has been asked
         self._least: int | None = LENT_BYTES
         self._lent = _Lent("network", None)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """How many calls run at once; below zero: all of the engine's slots but so many, less one."""
+        """How many calls run at once; below zero: all of the engine's slots but so many, less one. An engine is asked
+        once, as joblib and what uses it want to know several times for each ``Parallel``."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
-        slots = workers_of(self._engine)
-        return 1 if n_jobs is None else max(slots + 1 + n_jobs, 1) if n_jobs < 0 else n_jobs
+        if n_jobs is None or n_jobs > 0:
+            return n_jobs or 1
+        self._slots = self._slots or workers_of(self._engine)
+        return max(self._slots + 1 + n_jobs, 1)
 
     def configure(
         self, n_jobs: int = 1, parallel: Any = None, max_nbytes: int | None = LENT_BYTES, **others: Any

@@ -53,5 +53,6 @@ def dump_program(program: Program, loans: Loans, places: Iterable[str] = ()) -> 
     if len(blob) > LARGE and loans.reach != "process":
         from shardwise.compute.captured import warn_of_large_captures
 
-        warn_of_large_captures(program, loans, LARGE)
+        with lending(loans):
+            warn_of_large_captures(program, LARGE)
     return blob
