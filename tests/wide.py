@@ -66,9 +66,8 @@ def aggregates() -> list[Any]:
         sw.corr("n", "y"),
         sw.approx_quantile("y", 0.9),
         sw.approx_n_unique("n"),
-        *(sw.sum("z"), sw.mean("z"), sw.var("z"), sw.min("z"), sw.max("z"), sw.top_k("z", 5)),
-        *(sw.approx_quantile("z", 0.25), sw.approx_n_unique("z"), sw.approx_n_unique("x")),
-        *(sw.var("x"), sw.approx_quantile("x", 0.5)),
+        *(sw.sum("z"), sw.var("z"), sw.min("z"), sw.max("z"), sw.top_k("z", 5)),
+        *(sw.approx_quantile("z", 0.25), sw.approx_n_unique("z")),
     ]
     assert {one.function for one in made} == set(known_aggregates())
     return made
