@@ -46,6 +46,15 @@ def _clients_end_with_their_tests() -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture(autouse=True)
+def _commands_end_with_their_tests() -> Iterator[None]:
+    """Of a job that a command made, quarantine is kept in the user's cache: a later test would find it there."""
+    yield
+    command = sys.modules.get("shardwise.api.command")
+    if command is not None:
+        command.TYPED.set(None)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _pools_end_with_their_tests() -> Iterator[None]:
     """Other tests look at which processes are left; helpers of Python and joblib would stay, some of them for ever."""
