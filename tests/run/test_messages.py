@@ -36,6 +36,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.one_of([values(arg) for arg in args])
     if origin is tuple and args[1:] == (...,):
         return st.lists(values(args[0]), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*map(values, args))
     simple = {
         int: st.integers(),
         float: st.floats(allow_nan=False),
