@@ -61,7 +61,7 @@ def shuffled(batch: np.ndarray) -> np.ndarray:
     return x[:, :1]
 
 
-def loops(table: Any, steps: int = 8) -> list[dict[str, float]]:
+def loops(table: Any, steps: int = 10) -> list[dict[str, float]]:
     """Interpreter: one row after the other."""
     found = []
     for k, v in zip(table.column("k").to_pylist(), table.column("v").to_pylist()):
@@ -74,14 +74,14 @@ def loops(table: Any, steps: int = 8) -> list[dict[str, float]]:
 
 def long_loops(table: Any) -> list[dict[str, float]]:
     """The same for fewer rows, and longer."""
-    return loops(table, 80)
+    return loops(table, 140)
 
 
 def frames(df: Any) -> Any:
     """pandas, by the column."""
     out = df[["k"]].copy()
     x = df["v"]
-    for _ in range(24):
+    for _ in range(40):
         x = x.rolling(50, min_periods=1).mean() + df["w"]
     out["x"] = x
     return out
@@ -228,13 +228,13 @@ def _terms(count: int) -> str:
 CASES: dict[str, Case] = {
     "csv, describe": Case(lambda d, o: _csv(d).describe(), "inline", None),
     "csv, group by": Case(
-        lambda d, o: _csv(d).with_columns(x=_terms(10)).group_by("k").aggregate(sw.mean("x"), sw.std("v")),
+        lambda d, o: _csv(d).with_columns(x=_terms(18)).group_by("k").aggregate(sw.mean("x"), sw.std("v")),
         "inline",
         None,
     ),
     "ndjson, group by": Case(
         lambda d, o: (
-            _lines(d).with_columns(x=_terms(18)).group_by("s").aggregate(sw.mean("x"), p=sw.approx_quantile("v", 0.9))
+            _lines(d).with_columns(x=_terms(22)).group_by("s").aggregate(sw.mean("x"), p=sw.approx_quantile("v", 0.9))
         ),
         "inline",
         None,
@@ -247,7 +247,7 @@ CASES: dict[str, Case] = {
     "parquet, sketches": Case(
         lambda d, o: (
             _parquet(d)
-            .with_columns(x=_terms(1))
+            .with_columns(x=_terms(14))
             .group_by("k")
             .aggregate(a=sw.approx_quantile("x", 0.5), b=sw.approx_quantile("v", 0.5), n=sw.approx_n_unique("s"))
         ),

@@ -18,6 +18,9 @@ SHORT = 1.5
 MARGIN = 1.2
 """What was held is taken so many times: allocators differ from run to run."""
 
+ALONE = 1.15
+"""And that so many times where one process does everything: what allocators keep evens out over several."""
+
 ALIKE = 0.9
 """Part of what short tasks held that has nothing to do with their length: libraries, buffers."""
 
@@ -82,7 +85,7 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
     one = of_worker(sample, weight)
     if engine == "inline":
         here = one if sample.engine == "inline" else int(sample.before * MARGIN) + one - BARE
-        return max(here, int(sample.driver * MARGIN)) + result
+        return int(max(here, sample.driver * MARGIN) * ALONE) + result
     if sample.engine == "inline":  # what a task takes beyond what this process held before
         one = WORKER_BASE + max(0, one - int(sample.before * MARGIN))
     return _of_driver(sample, result, carried) + max(workers * one, int(sample.beside * MARGIN))
