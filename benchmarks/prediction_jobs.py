@@ -56,7 +56,7 @@ def waves(batch: np.ndarray) -> np.ndarray:
 def shuffled(batch: np.ndarray) -> np.ndarray:
     """Memory: copies that go past every cache."""
     x = batch
-    for _ in range(180):
+    for _ in range(300):
         x = np.ascontiguousarray(x[:, ::-1]) + 1.0
     return x[:, :1]
 
