@@ -22,7 +22,7 @@ ENOUGH = 1500
 MANY = 20_000
 """Beyond so many tasks nothing is speculated in a simulated run, and no run foretells itself."""
 
-DRIFT = 0.1
+DRIFT = 0.06
 """Relative standard deviation of the same job's time from one run to the next, on a machine that does nothing else
 (``python -m benchmarks.prediction``: its table has the spread of each job)."""
 
