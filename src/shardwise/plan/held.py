@@ -18,9 +18,6 @@ SHORT = 1.5
 MARGIN = 1.2
 """What was held is taken so many times: allocators differ from run to run."""
 
-ALONE = 1.15
-"""And that so many times where one process does everything: what allocators keep evens out over several."""
-
 ALIKE = 0.9
 """Part of what short tasks held that has nothing to do with their length: libraries, buffers."""
 
@@ -32,6 +29,12 @@ LINEAR = 0.5
 
 COPIES_OF_RESULT = 2
 """A collected result while it is put together: its parts, and the whole."""
+
+
+LEAST = 0.15
+"""What kernels hold in this process is taken to grow with this power of the weight at least: a sample is too short to
+show what their pools fill with (``python -m benchmarks.prediction``: up to 1.3 times as much, of tasks six times as
+long)."""
 
 
 def of_worker(sample: Sample, weight: float) -> int:
@@ -46,6 +49,8 @@ def of_worker(sample: Sample, weight: float) -> int:
     >>> tried = (Tried(1.0, 1.0, peak=100), Tried(2.0, 2.0, peak=150))
     >>> of_worker(Sample("local", 1, (Phase(1, 3.0, tried),)), weight=4.0)
     300
+    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),)), weight=4.0)
+    147
     """
     tried = [(task.weight, task.peak) for task in sample.tried if task.peak]
     if not tried:
@@ -58,6 +63,8 @@ def of_worker(sample: Sample, weight: float) -> int:
         power = math.log((high - base) / (low - base)) / math.log(most / least)
         linear = (high - low) / (most - least) * (weight - most)
         held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
+    if sample.engine == "inline" and weight > most:
+        held = max(held, high * (weight / most) ** LEAST)
     return int(held * MARGIN)
 
 
@@ -85,7 +92,7 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
     one = of_worker(sample, weight)
     if engine == "inline":
         here = one if sample.engine == "inline" else int(sample.before * MARGIN) + one - BARE
-        return int(max(here, sample.driver * MARGIN) * ALONE) + result
+        return max(here, int(sample.driver * MARGIN)) + result
     if sample.engine == "inline":  # what a task takes beyond what this process held before
         one = WORKER_BASE + max(0, one - int(sample.before * MARGIN))
     return _of_driver(sample, result, carried) + max(workers * one, int(sample.beside * MARGIN))
