@@ -99,11 +99,20 @@ def dask_cluster(nodes: int = 2) -> Iterator[Cluster]:
             address = json.loads(found.read_text())["address"]
             for _ in range(nodes):
                 add_dask_node(cluster, address)
+            _await_dask_nodes(address, nodes)
             cluster.url = "dask:" + address.removeprefix("tcp:")
             cluster.held = lambda: _held_by_dask(address)
             yield cluster
         finally:
             cluster.kill()
+
+
+def _await_dask_nodes(address: str, nodes: int) -> None:
+    """Slots that are asked for while only one node is known are all placed there."""
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        client.wait_for_workers(nodes, timeout=PATIENCE) if nodes else None
 
 
 def _held_by_dask(address: str) -> int:

@@ -43,7 +43,12 @@ class Talks:
         """An agent says where it is."""
         agent, address = event[1]["agent"], event[1]["address"]
         task = asyncio.get_running_loop().create_task(self._fetch(agent, address))
-        task.add_done_callback(lambda task: self._lost(agent, f"{task.exception() or 'it closed'}"))
+        task.add_done_callback(lambda task: self._lost(agent, self._reason(task.exception())))
+
+    def _reason(self, error: BaseException | None) -> str:
+        if isinstance(error, TimeoutError):  # which says nothing itself
+            return f"it did not answer for {self._waits.silence:g} s"
+        return str(error) if error else "it closed"
 
     async def deliver(self, agent: str, number: int, messages: list[bytes]) -> None:
         """Hand mail to an agent."""
