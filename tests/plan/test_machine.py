@@ -301,7 +301,8 @@ def test_this_very_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(machine_memory, "LARGEST", 16 << 20)
     found = load_or_measure(str(tmp_path))
     assert found.cores == limits.usable_cores() and found.memory_limit <= found.memory
-    assert min(found.copy_rate, found.copy_rate_all, found.pickle_rate, found.arrow_rate, found.link.rate) > 1e6
+    rates = found.copy_rate, found.copy_rate_all, found.pickle_rate, found.arrow_rate, found.link.rate
+    assert min(rates) > 1e4  # so slow is no machine, however busy
     assert set(found.task_seconds) == {"inline", "local"} and min(found.task_seconds.values()) > 0
     assert found.storage(str(tmp_path)) is not None
     assert load() == found

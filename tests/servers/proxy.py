@@ -27,6 +27,7 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self._pause = 0.0
+        self._closed = False
         self._links: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -55,6 +56,7 @@ class Proxy:
 
     def close(self) -> None:
         """Forward nothing any more."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -72,6 +74,8 @@ class Proxy:
                 self._links.append(far)
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+        if self._closed:  # one that was taken just then is cut, too
+            self.cut()
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -34,7 +34,10 @@ COPIES_OF_RESULT = 2
 LEAST = 0.25
 """What kernels hold in this process is taken to grow with this power of the weight at least: a sample is too short to
 show what their pools fill with (``python -m benchmarks.prediction``: up to 1.5 times as much, of tasks six times as
-long)."""
+long),"""
+
+FULL = 8
+"""up to so many times the longest task tried: pools are full then."""
 
 
 def of_worker(sample: Sample, weight: float) -> int:
@@ -64,7 +67,7 @@ def of_worker(sample: Sample, weight: float) -> int:
         linear = (high - low) / (most - least) * (weight - most)
         held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
     if sample.engine == "inline" and weight > most:
-        held = max(held, high * (weight / most) ** LEAST)
+        held = max(held, high * min(weight / most, FULL) ** LEAST)
     return int(held * MARGIN)
 
 
