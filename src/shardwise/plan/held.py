@@ -54,6 +54,8 @@ def of_worker(sample: Sample, weight: float) -> int:
     300
     >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),)), weight=4.0)
     169
+    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),), before=100), weight=4.0)
+    120
     """
     tried = [(task.weight, task.peak) for task in sample.tried if task.peak]
     if not tried:
@@ -67,7 +69,8 @@ def of_worker(sample: Sample, weight: float) -> int:
         linear = (high - low) / (most - least) * (weight - most)
         held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
     if sample.engine == "inline" and weight > most:
-        held = max(held, high * min(weight / most, FULL) ** LEAST)
+        ours = max(0, high - sample.before)  # of what this process held before nothing grows
+        held = max(held, high - ours + ours * min(weight / most, FULL) ** LEAST)
     return int(held * MARGIN)
 
 
