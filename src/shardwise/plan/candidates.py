@@ -128,7 +128,7 @@ def memory_of(ground: Ground, name: str, workers: int, weight: float) -> int:
     """Bytes that an engine's processes hold at their highest, with tasks of this weight at most: all together, or
     those of a host where the cluster is simulated."""
     here = name == "inline"
-    args = ground.sample, name, workers, weight, ground.result, 0 if here else ground.carried
+    args = ground.sample, name, workers, weight, ground.result, 0 if here else ground.carried, ground.native
     memory = held.of_host(*args, cores=ground.cores) if name == "simulated" else held.of_all(*args)
     if not here and memory <= ground.limit * held.MARGIN:
         memory = min(memory, ground.limit)  # without its margin it fits, and workers have ceilings

@@ -40,11 +40,12 @@ FULL = 8
 """up to so many times the longest task tried: pools are full then."""
 
 
-def of_worker(sample: Sample, weight: float) -> int:
+def of_worker(sample: Sample, weight: float, native: bool = False) -> int:
     """Bytes that a worker holds at most while it works on tasks of this weight.
 
     Beyond what short tasks held memory is taken to grow as it did from them to the longest one: with a power of the
-    weight, as pools and tables of groups do, or with the weight itself, as what keeps all of its data does.
+    weight, as pools and tables of groups do, or with the weight itself, as what keeps all of its data does. Where all
+    is ``native``, it grows in this process even if the sample does not show it.
 
     Examples
     --------
@@ -52,9 +53,9 @@ def of_worker(sample: Sample, weight: float) -> int:
     >>> tried = (Tried(1.0, 1.0, peak=100), Tried(2.0, 2.0, peak=150))
     >>> of_worker(Sample("local", 1, (Phase(1, 3.0, tried),)), weight=4.0)
     300
-    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),)), weight=4.0)
+    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),)), weight=4.0, native=True)
     169
-    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),), before=100), weight=4.0)
+    >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),), before=100), 4.0, native=True)
     120
     """
     tried = [(task.weight, task.peak) for task in sample.tried if task.peak]
@@ -68,7 +69,7 @@ def of_worker(sample: Sample, weight: float) -> int:
         power = math.log((high - base) / (low - base)) / math.log(most / least)
         linear = (high - low) / (most - least) * (weight - most)
         held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
-    if sample.engine == "inline" and weight > most:
+    if native and sample.engine == "inline" and weight > most:
         ours = max(0, high - sample.before)  # of what this process held before nothing grows
         held = max(held, high - ours + ours * min(weight / most, FULL) ** LEAST)
     return int(held * MARGIN)
@@ -83,7 +84,9 @@ def of_result(work: Work, sample: Sample, total: float) -> int:
     return int(each * total * COPIES_OF_RESULT)
 
 
-def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int, carried: int) -> int:
+def of_all(
+    sample: Sample, engine: str, workers: int, weight: float, result: int, carried: int, native: bool = False
+) -> int:
     """Bytes of all processes together at their highest.
 
     Parameters
@@ -94,8 +97,10 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
         Bytes of what is collected.
     carried : int
         Bytes of inputs in this process's memory, which workers share.
+    native : bool
+        Whether kernels do all the work.
     """
-    one = of_worker(sample, weight)
+    one = of_worker(sample, weight, native)
     if engine == "inline":
         here = one if sample.engine == "inline" else int(sample.before * MARGIN) + one - BARE
         return max(here, int(sample.driver * MARGIN)) + result
@@ -104,11 +109,21 @@ def of_all(sample: Sample, engine: str, workers: int, weight: float, result: int
     return _of_driver(sample, result, carried) + max(workers * one, int(sample.beside * MARGIN))
 
 
-def of_host(sample: Sample, engine: str, workers: int, weight: float, result: int, carried: int, *, cores: int) -> int:
+def of_host(
+    sample: Sample,
+    engine: str,
+    workers: int,
+    weight: float,
+    result: int,
+    carried: int,
+    native: bool = False,
+    *,
+    cores: int,
+) -> int:
     """Bytes of the host that holds most in a cluster of hosts with so many cores: one that is full of workers, or that
     of the driver, with what is collected. The other parameters are those of `of_all`."""
     driver = _of_driver(sample, result, carried)
-    host = of_all(sample, engine, min(workers, cores), weight, result, carried) - driver
+    host = of_all(sample, engine, min(workers, cores), weight, result, carried, native) - driver
     return max(host, driver)
 
 
