@@ -31,9 +31,9 @@ COPIES_OF_RESULT = 2
 """A collected result while it is put together: its parts, and the whole."""
 
 
-LEAST = 0.25
+LEAST = 0.4
 """What kernels hold in this process is taken to grow with this power of the weight at least: a sample is too short to
-show what their pools fill with (``python -m benchmarks.prediction``: up to 1.5 times as much, of tasks six times as
+show what their pools fill with (``python -m benchmarks.prediction``: up to twice as much, of tasks six times as
 long),"""
 
 FULL = 8
@@ -54,7 +54,7 @@ def of_worker(sample: Sample, weight: float, native: bool = False) -> int:
     >>> of_worker(Sample("local", 1, (Phase(1, 3.0, tried),)), weight=4.0)
     300
     >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),)), weight=4.0, native=True)
-    169
+    208
     >>> of_worker(Sample("inline", 1, (Phase(1, 1.0, (Tried(1.0, 1.0, peak=100),)),), before=100), 4.0, native=True)
     120
     """
