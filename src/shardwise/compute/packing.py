@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from shardwise import errors
 from shardwise.compute.program import Attempt, Program
 from shardwise.data.loans import Loans, lending
-from shardwise.storage import entrusted, remember
+from shardwise.storage import Trusted, entrusted
 
 LARGE = 10_000_000
 """Bytes of what a function captures from which on a person is warned: it travels to each host, and to each worker."""
@@ -20,12 +19,11 @@ class Entrusted:
     """A program that needs storage options where it runs."""
 
     program: Program
-    options: dict[str, dict[str, Any]] = field(repr=False)
+    access: Trusted
 
     def execute(self, attempt: Attempt) -> None:
         """Execute the program, with these options known to the process."""
-        for place, options in self.options.items():
-            remember(place, options)
+        self.access.remember()
         self.program.execute(attempt)
 
 
@@ -41,7 +39,7 @@ def dump_program(program: Program, loans: Loans, places: Iterable[str] = ()) -> 
     import cloudpickle
 
     options = entrusted(places)
-    program = Entrusted(program, options) if options else program
+    program = Entrusted(program, Trusted(options)) if options else program
     try:
         with lending(loans):
             blob = bytes(cloudpickle.dumps(program))

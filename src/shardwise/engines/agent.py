@@ -139,9 +139,7 @@ class Agent:
                     self._hear(event)
                 self._tell_progress()
         except EngineError as error:
-            self._tell_broken(error.message, error.fix)
-        except Exception as error:  # what this host lacks, NumPy say
-            self._tell_broken(f"{type(error).__name__}: {error}", "install there what this driver has; " + SHIP_OURS)
+            self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {error.message}", fix=error.fix))
         finally:
             engine.close()
             self._clear()
@@ -150,7 +148,12 @@ class Agent:
 
     def _greeting(self) -> dict[str, Any]:
         """What this host says of itself, and what it could prove."""
-        about, terms = about_this_host(), self._terms
+        terms = self._terms
+        try:
+            about = about_this_host()
+        except Exception as error:  # what this host lacks, NumPy say
+            fix = "install there what this driver has; " + SHIP_OURS
+            raise EngineError(f"{type(error).__name__}: {error}", fix) from error
         if terms.access is not None:
             terms.access.remember()
         if terms.root:
@@ -158,9 +161,6 @@ class Agent:
         if terms.data is not None:
             about["data_error"] = lacks(*terms.data)
         return about
-
-    def _tell_broken(self, message: str, fix: str) -> None:
-        self.outbox.put(mail.write("broken", message=f"{socket.gethostname()}: {message}", fix=fix))
 
     def _hear(self, event: EngineEvent) -> None:
         """Pass an event on; how far a task is can wait, and is no news once it has ended by itself."""

@@ -25,6 +25,9 @@ from shardwise.storage import Trusted, entrusted
 PATIENCE_SECONDS = 60.0
 """A cluster that lends no slot at all for so long is given up."""
 
+STILLBORN = 3
+"""So many seats in a row that end before any slot was lent mean that none ever will be."""
+
 GOES_ON = "the same command finishes the run, on this engine once it is back, or on another one (--engine local)"
 
 
@@ -62,6 +65,7 @@ class LendingEngine(ABC):
         self._answered = False
         self._idle_since = 0.0
         self._gpus = 0  # that each slot takes
+        self._failed, self._lent_before = 0, 0  # seats in a row that failed since so many slots had been lent
         self.on_hello: Callable[[dict[str, Any]], None] = self.refuse_if_unfit
         """Called with what a host says of itself before it is lent; raises where it is of no use."""
 
@@ -102,6 +106,12 @@ class LendingEngine(ABC):
 
     def _lost(self, agent: str, reason: str) -> None:
         self._news.put(("lost", agent, reason))
+
+    def _in_vain(self, seats: int = 1) -> bool:
+        """Count another seat that failed; whether there were too many without a slot, of so many at a time."""
+        self._failed = self._failed + 1 if self._lent_before == self._lent.ever else 1
+        self._lent_before = self._lent.ever
+        return self._failed >= STILLBORN * seats
 
     def _fail(self, error: BaseException) -> None:
         self._news.put(("failed", "", error))
@@ -207,7 +217,7 @@ class LendingEngine(ABC):
             if self._last_keeper.is_alive():
                 raise EngineError(f"{self.name} has not given back the slots that it was lent before", GOES_ON)
         self._leaving, self._closing, self._answered = threading.Event(), threading.Event(), False
-        self._news, self._proof = queue.SimpleQueue(), None
+        self._news, self._proof, self._failed = queue.SimpleQueue(), None, 0
         self._lent = LentSlots(self._post, lambda about: self.on_hello(about), self._lent.ever)
 
     def refuse_if_unfit(self, hello: dict[str, Any]) -> None:

@@ -14,12 +14,8 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from shardwise.engines.channel import Door, lend
 from shardwise.engines.dialled import LOOPBACK, DialledEngine
 from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
-from shardwise.engines.protocol import Want
 from shardwise.engines.room import Room
 from shardwise.errors import EngineError
-
-STILLBORN = 3
-"""So many tasks in a row that fail before any slot was lent mean that none ever will be."""
 
 ON_THIS_HOST = (ThreadPoolExecutor, ProcessPoolExecutor)
 """Pools whose workers are nowhere else. Of others nobody knows."""
@@ -39,18 +35,6 @@ class PooledEngine(DialledEngine):
     def __init__(self, near: bool, host: str, patience: float) -> None:
         super().__init__(host, patience)
         self.reach = "host" if near and host == LOOPBACK else "network"
-        self._failed, self._lent_before = 0, 0  # tasks in a row that failed since so many slots had been lent
-
-    def open(self, want: Want) -> None:
-        """Ask the pool for slots."""
-        self._failed = 0
-        super().open(want)
-
-    def _in_vain(self) -> bool:
-        """Count another failure; whether there were too many without a slot."""
-        self._failed = self._failed + 1 if self._lent_before == self._lent.ever else 1
-        self._lent_before = self._lent.ever
-        return self._failed >= STILLBORN
 
     def _refuse(self, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]

@@ -19,9 +19,6 @@ from shardwise.engines.room import Room, of_nodes
 from shardwise.engines.shipping import SHIP_OURS
 from shardwise.errors import EngineError
 
-STILLBORN = 3
-"""So many actors for each slot, in a row, that die before any slot was lent mean that none ever will be."""
-
 
 class RayEngine(LendingEngine):
     """Lends slots of a Ray cluster.
@@ -50,7 +47,6 @@ class RayEngine(LendingEngine):
         self._address = address
         self._resources = dict(resources or {})
         self._gpus = int(self._resources.get("GPU", 0))
-        self._stillborn, self._lent_before = 0, 0  # actors in a row that died since so many slots had been lent
         self._seats: set[Any] = set()  # actors, placed or not
         self._ray: Any = None
 
@@ -62,7 +58,6 @@ class RayEngine(LendingEngine):
             self._talks = Talks(self._joined, self._heard, self._ended)
             about_head = (ray, self.waits.head, self._closing, self._fail)
             threading.Thread(target=watch_head, args=about_head, name="shardwise-head", daemon=True).start()
-            self._stillborn = 0
             for _ in range(self._slots):
                 self._seat()
             self._asked()
@@ -98,20 +93,13 @@ class RayEngine(LendingEngine):
             fix = "install the same Shardwise in the environment of Ray's workers, " + SHIP_OURS
             raise EngineError(f"Ray's workers cannot lend slots: {error}", fix)
         self._seats.discard(actor)
-        if error is not None and not agent:
-            self._refuse_if_hopeless(error)
+        if error is not None and not agent and self._in_vain(max(1, len(self._seats))):
+            raise EngineError(f"Ray's workers cannot lend slots: {_first_line(error)}", f"mend that; {GOES_ON}")
         if error is None:
             self._ray.kill(actor)
         self._lost(agent, _first_line(error) if error else "it ended")
         if not self._leaving.is_set():
             self._seat()
-
-    def _refuse_if_hopeless(self, error: Exception) -> None:
-        """Raise where one actor after the other dies before it has lent a slot."""
-        self._stillborn = self._stillborn + 1 if self._lent_before == self._lent.ever else 1
-        self._lent_before = self._lent.ever
-        if self._stillborn >= STILLBORN * max(1, len(self._seats)):
-            raise EngineError(f"Ray's workers cannot lend slots: {_first_line(error)}", f"mend that; {GOES_ON}")
 
     def _post(self, agent: str, number: int, messages: list[bytes]) -> None:
         self._talks.post(agent, number, messages)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shardwise.engines.agent import Terms
 from shardwise.engines.channel import Door, lend
 from shardwise.engines.dialled import LOOPBACK, DialledEngine
-from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS
+from shardwise.engines.lending import GOES_ON, PATIENCE_SECONDS, STILLBORN
 from shardwise.engines.needs import Need, java, setting
 from shardwise.engines.room import Room, active_context, executors_of, of_context
 from shardwise.engines.shipping import SHIP_OURS, packed
@@ -28,9 +28,6 @@ from shardwise.errors import EngineError
 if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
-
-STILLBORN = 3
-"""So many jobs in a row that end before any slot was lent mean that none ever will be."""
 
 
 class SparkEngine(DialledEngine):
@@ -74,8 +71,8 @@ class SparkEngine(DialledEngine):
 
     def _lend(self) -> None:
         self._context = None
-        with connected(self._cluster, self._want.slots) as self._context:
-            context = self._context
+        with connected(self._cluster, self._want.slots) as context:
+            self._context = context
             if self._shipped:  # for as long as the context: executors that come later fetch it, too
                 context.addPyFile(str(packed(self._shipped, context._temp_dir)))
             settings = context.getConf()
