@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from shardwise.engines.registry import cluster_urls, make_engine
+from shardwise.engines.registry import CLUSTER_URLS, make_engine
 from shardwise.plan.candidates import Ground, Way, choose, ways
 from shardwise.plan.choose import Choice, kept
 from shardwise.plan.explain import explain, measures
@@ -213,7 +213,7 @@ def test_what_takes_hours_here_is_told_of_clusters(each: float, read: float, sai
 
 
 def test_engines_that_are_told_of_can_be_named() -> None:
-    for url in cluster_urls():
+    for url in CLUSTER_URLS:
         assert make_engine(url.replace("...", "there:1")).reach == "network"
 
 

@@ -224,9 +224,9 @@ def workers_of(engine: Place) -> int:
     _, argument = parse_engine(engine_label(engine))
     if argument.isdecimal():
         return int(argument)
-    if engine in ("auto", "local"):  # auto stays on this host
-        return usable_cores()
-    return 1 if engine == "inline" else engine_room(engine) or usable_cores()
+    if engine in ("auto", "inline"):  # auto stays on this host
+        return usable_cores() if engine == "auto" else 1
+    return engine_room(engine) or usable_cores()
 
 
 def _chunks(arguments: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:

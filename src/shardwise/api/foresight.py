@@ -70,4 +70,6 @@ class Foresight:
                 Phase(self._workers, seconds, costs[self._workers :]),
             )
             engine = planner.choice.engine
-            planner.foresee(Sample(engine, self._workers, phases, 0.0, 0.0, self._before, peak_memory(), 0, MOST_SHARE))
+            planner.foresee(
+                Sample(engine, self._workers, phases, before=self._before, driver=peak_memory(), asked=MOST_SHARE)
+            )

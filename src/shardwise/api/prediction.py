@@ -147,7 +147,8 @@ class Planner:
         choice = self.scaled.choice(self.work, self.choice, self._weight, self.options.shard_bytes)
         found = ways(ground, choice, self._load, self._free)
         best = choose(found, ground.limit) if self._free and self.choice.undecided else found[0]
-        refuse_what_does_not_fit(best, ground, self.work, self._room)
+        if best.memory > ground.limit:  # only then a cluster is asked how many workers it could lend
+            refuse_what_does_not_fit(best, ground, self.work, self._room)
         made = self._plan(best, found, ground, self._steps(sample))
         if not self.scaled.is_other and self.ledger.takes_commits:
             self.ledger.note("plan", made.to_dict())

@@ -262,8 +262,10 @@ def remember_access(work: Work, options: Options) -> None:
 def refuse_taken_output(work: Work, title: str, ledger: RunLedger) -> None:
     """Refuse an output directory as ``run`` would, without claiming it. Of data in memory it is looked at no earlier
     than a run does: which run's it is depends on all of the data."""
-    document = job_document(work, title) if isinstance(work.target, WriteTo) and not ledger.is_finished else None
-    if document is not None and isinstance(work.target, WriteTo):
+    if not isinstance(work.target, WriteTo) or ledger.is_finished:
+        return
+    document = job_document(work, title)
+    if document is not None:
         from shardwise.run.output import check_output
 
         name = fingerprint(document)[:12]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from shardwise.errors import EngineError, ShardwiseError, UsageError
+from shardwise.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 
     Place: TypeAlias = str | Engine | Executor | ParallelBackendBase
     """What a person may give as an engine."""
+
+CLUSTER_URLS = ("dask://...", "ray://...", "spark://...", "spark+yarn")
+"""How those of our own are named that lend the workers of a cluster which is there."""
 
 GROUP = "shardwise.engines"
 """Entry points of this group are engines of other packages: functions of the arguments in a URL."""
@@ -126,24 +128,6 @@ def known_engines() -> list[str]:
 def built_in_engines() -> list[str]:
     """Names of our own, in the order in which they are told."""
     return list(_BUILT_IN)
-
-
-def cluster_urls() -> list[str]:
-    """How those of our own are named that lend the workers of a cluster which is there.
-
-    Examples
-    --------
-    >>> cluster_urls()
-    ['dask://...', 'ray://...', 'spark://...', 'spark+yarn']
-    """
-    found = []
-    for name in _BUILT_IN:
-        for url, shown in ((name, name), (f"{name}://there:1", f"{name}://...")):
-            with contextlib.suppress(ShardwiseError):  # it takes no address
-                if engine_reach(url) == "network":
-                    found.append(shown)
-                    break
-    return found
 
 
 def _suggestion(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from shardwise.engines.registry import cluster_urls, parse_engine
+from shardwise.engines.registry import CLUSTER_URLS, parse_engine
 from shardwise.plan.bottleneck import INTERPRETED, Bottleneck, Measures, bottleneck
 from shardwise.plan.candidates import BETTER, Ground, Way
 from shardwise.plan.costs import fit, mean_of
@@ -17,6 +17,8 @@ from shardwise.sizes import format_duration
 
 VECTORISE = 3.0
 """A function that takes so many times as long as reading is worth a word."""
+
+_NEAR = ("inline", "local")
 
 LONG = 3600.0
 """Seconds on this machine that make a cluster worth a word,"""
@@ -55,12 +57,9 @@ def explain(best: Way, found: Sequence[Way], ground: Ground, interpreted: float 
         inline = "" if _is_here(best) else ", or run inline"
         reasons.append(f"most of the time passes between tasks: make shards larger (--shard-size){inline}")
     if best.forecast.seconds > LONG and bound.name in SPREADS and parse_engine(best.choice.engine)[0] in _NEAR:
-        urls = ", ".join(cluster_urls())
+        urls = ", ".join(CLUSTER_URLS)
         reasons.append(f"this machine takes long: a cluster spreads the shards over more of them (--engine {urls})")
     return Told(tuple(reasons), bound)
-
-
-_NEAR = ("inline", "local")
 
 
 def measures(way: Way, ground: Ground, interpreted: float) -> Measures:

@@ -47,15 +47,13 @@ class Room:
 
 
 def refuse_what_does_not_fit(way: Way, ground: Ground, work: Work, room: Room) -> None:
-    """Refuse a way whose projected memory is over the limit.
+    """Refuse a way, whose projected memory is over the limit.
 
     Raises
     ------
     UsageError
         Which stage needs how much, of what, what bounds the job, and what would fit.
     """
-    if way.memory <= ground.limit:
-        return
     simulated = _name(way) == "simulated"
     stage = "the collected result" if ground.result > way.memory / 2 else f"stage {source_stage_name(work)}"
     count = f"{way.choice.workers} worker{'' if way.choice.workers == 1 else 's'}"

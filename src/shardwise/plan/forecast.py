@@ -131,7 +131,7 @@ def forecast(load: Load, costs: Costs, merge: float, setting: Setting) -> Foreca
     busy = fmean(course.busy for course in courses)
     return Forecast(
         seconds,
-        max(setting.head, (seconds - unsure * -math.expm1(-less)) * math.exp(-half)),
+        max(setting.head, (seconds + unsure * math.expm1(-less)) * math.exp(-half)),
         (seconds + unsure * math.expm1(more)) * (1 + half),  # of few tasks half is much: its power would be absurd
         _by_stage([course.ends for course in courses], setting.head),
         max(0.0, 1 - busy / (work * setting.workers)) if work else 0.0,

@@ -33,8 +33,7 @@ COPIES_OF_RESULT = 2
 
 LEAST = 0.4
 """What kernels hold in this process is taken to grow with this power of the weight at least: a sample is too short to
-show what their pools fill with (``python -m benchmarks.prediction``: up to twice as much, of tasks six times as
-long),"""
+show what their pools fill with (docs/prediction.md has what it was and what followed),"""
 
 FULL = 8
 """up to so many times the longest task tried: pools are full then."""
