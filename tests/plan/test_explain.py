@@ -212,6 +212,21 @@ def test_what_takes_hours_here_is_told_of_clusters(each: float, read: float, sai
     assert any("--engine dask://..., ray://..., spark://..." in reason for reason in reasons) == said
 
 
+def test_what_this_process_held_before_is_no_model() -> None:
+    """A notebook with a large table in it, and a function that holds nothing."""
+
+    def beside_a_table(weight: float, busy: int) -> Tried:
+        return replace(work(0.1)(weight, busy), peak=5200 << 20)
+
+    sample = replace(sampled(beside_a_table, "inline"), before=5100 << 20)
+    known = ground(sample, limit=16 << 30)
+    best, found = chosen(known, INLINE)
+    assert explain(best, found, known).bottleneck.name == "computation"
+    empty = ground(replace(sample, before=60 << 20), limit=16 << 30)
+    assert explain(best, found, empty).bottleneck.name == "model size"
+    assert explain(best, found, replace(empty, native=True)).bottleneck.name == "computation"
+
+
 def test_engines_that_are_told_of_can_be_named() -> None:
     for url in CLUSTER_URLS:
         assert make_engine(url.replace("...", "there:1")).reach == "network"

@@ -132,10 +132,14 @@ def _is_here(way: Way) -> bool:
 
 
 def _model(ground: Ground) -> int:
-    """Bytes that a worker holds whatever it reads, beyond what every worker does."""
-    peaks = [t.peak for t in ground.sample.tried if t.peak]
-    data = mean_of(ground.sample.tried, "size")
-    return max(0, int(min(peaks) - 3 * data) - WORKER_BASE) if peaks else 0
+    """Bytes that a function holds whatever it reads, beyond what every worker does, or this process did before."""
+    sample = ground.sample
+    peaks = [t.peak for t in sample.tried if t.peak]
+    if ground.native or not peaks:
+        return 0
+    data = mean_of(sample.tried, "size")
+    others = max(WORKER_BASE, sample.before) if sample.engine == "inline" else WORKER_BASE
+    return max(0, int(min(peaks) - 3 * data) - others)
 
 
 def _compared(best: Way, found: Sequence[Way], ground: Ground, kept: str) -> list[str]:
