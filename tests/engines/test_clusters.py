@@ -217,6 +217,23 @@ def test_a_host_that_cannot_even_greet_says_why(monkeypatch: pytest.MonkeyPatch,
         sw.from_items([1, 2]).map_items(str).collect().run(engine=PoolEngine(pool), workers=1, progress=False)
 
 
+class Failing(ThreadPoolExecutor):
+    """Its workers lack what slots need."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        def fail() -> None:
+            raise ModuleNotFoundError("No module named 'shardwise'")
+
+        return super().submit(fail)
+
+
+def test_a_pool_whose_seats_all_fail_is_given_up_before_patience_ends() -> None:
+    with Failing(1) as pool, contextlib.closing(PoolEngine(pool, patience=20.0)) as engine:
+        engine.open(Want(1))
+        with pytest.raises(EngineError, match="cannot lend slots: ModuleNotFoundError: No module named 'shardwise'"):
+            until(engine, SlotUp)
+
+
 def test_an_engine_of_ones_own_serves_job_after_job(tmp_path: Path) -> None:
     items = sw.from_items(list(range(20))).map_items(str).collect()
     with ThreadPoolExecutor(2) as pool:
