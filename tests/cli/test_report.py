@@ -106,6 +106,26 @@ def test_a_trace_is_written(run: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.glob("*.html")) == []
 
 
+def test_a_document_is_alone_on_standard_output(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", run, "--json", "--trace", "trace.json", "-o", "page.html"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["run"]["id"] == RunDirectory.read(run).id
+    assert "Wrote trace.json" in said.err and "Wrote page.html" in said.err
+    assert main(["report", run, "-o", "-", "--trace", "trace.json"]) == 0
+    assert capsys.readouterr().out.startswith("<!")
+
+
+def test_a_trace_wants_a_file(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", run, "--trace", "-"]) == 2
+    assert "--trace FILE.json" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_written_is_told(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", run, "-o", "/nowhere/page.html"]) == 1
     assert "/nowhere/page.html cannot be written" in capsys.readouterr().err

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from shardwise.cli.output import print_json, put
+from shardwise.cli.output import print_json, put, tell
 from shardwise.errors import StorageError, UsageError
 from shardwise.sizes import format_size
 
@@ -37,20 +38,23 @@ def command(run: str, output: str | None, lang: str | None, trace: str | None, s
 
     if output == "-" and as_json:
         raise UsageError("--json and -o - both print on standard output", "name a file: -o FILE.html")
+    if trace == "-":
+        raise UsageError("a trace is not printed", "name a file: --trace FILE.json")
+    say = tell if as_json or output == "-" else put  # standard output is the document's
     view = open_run(run)
     found = document(view)
     if trace:
         from shardwise.report.trace import write_trace
 
         write_trace(view, trace)
-        _told(trace)
+        say(_written(trace))
     if output or not (trace or as_json):
-        _write_page(found, output or f"report-{view.id}.html", lang, show)
+        _write_page(found, output or f"report-{view.id}.html", lang, show, say)
     if as_json:
         print_json(found)
 
 
-def _write_page(found: dict[str, Any], output: str, lang: str | None, show: str) -> None:
+def _write_page(found: dict[str, Any], output: str, lang: str | None, show: str, say: Callable[[str], None]) -> None:
     from shardwise.report.page import language_of_locale, render
 
     page = render(found, lang or language_of_locale())
@@ -58,6 +62,7 @@ def _write_page(found: dict[str, Any], output: str, lang: str | None, show: str)
         put(page)
         return
     written = _write(output, page)
+    say(_written(output))
     if show == "yes" or (show == "auto" and _has_screen()):
         webbrowser.open(written.as_uri())
 
@@ -80,12 +85,11 @@ def _write(output: str, text: str) -> Path:
         raise StorageError(
             f"{output} cannot be written: {error.strerror}", "name another file, or free space"
         ) from error
-    _told(output)
     return path
 
 
-def _told(output: str) -> None:
-    put(f"Wrote {output} ({format_size(Path(output).stat().st_size)}).")
+def _written(output: str) -> str:
+    return f"Wrote {output} ({format_size(Path(output).stat().st_size)})."
 
 
 def _has_screen() -> bool:
