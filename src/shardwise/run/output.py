@@ -67,16 +67,9 @@ def begin_output(
     store.put(MARKER, json.dumps({"run": run_id, "emptied": not data, "planned": planned}).encode())
 
 
-def check_output(
-    url: str,
-    run_id: str,
-    overwrite: bool = False,
-    *,
-    reads: Iterable[str] = (),
-    options: dict[str, Any] | None = None,
-) -> None:
+def check_output(url: str, run_id: str, overwrite: bool = False, *, reads: Iterable[str] = ()) -> None:
     """Refuse what ``begin_output`` would refuse, and change nothing."""
-    store = open_store(url, options)
+    store = open_store(url)
     marker = _marker(store)
     if marker.get("run") != run_id:
         _check_free(store, marker, _data(store), overwrite, reads)
