@@ -85,16 +85,10 @@ class _Run:
             carry_out = totals.counting(lender.carry_out)
             try:
                 keeper.check()
-                if not self.work.settled:
-                    if trial is not None:
-                        trial.settle(self.work, end)
-                    self.work = settle(self.work, end, self.ledger, carry_out)
+                self._settle(end, trial, carry_out)
                 self.ledger.begin(self.work)
                 if trial is not None:
-                    lender.choice = choice = trial.decide(self.work, end)
-                    if trial.rest > LEAST_TO_PLAN:
-                        choice = self._replanned(choice, end, totals.ours_too(lender.carry_out))
-                        lender.change(choice)
+                    choice = self._decide(end, trial, lender, totals)
                 if not self._is_planned(choice):
                     self._foresee(choice, end)
                 made = self._carry_out(end, choice, carry_out)
@@ -143,6 +137,21 @@ class _Run:
         from shardwise.api.trial import Trial
 
         return Trial(self.ledger, choice)
+
+    def _settle(self, end: int, trial: Trial | None, carry_out: CarryOut) -> None:
+        """Find out what columns the functions return, where that has to be known: in this process, if it is tried."""
+        if not self.work.settled:
+            if trial is not None:
+                trial.settle(self.work, end)
+            self.work = settle(self.work, end, self.ledger, carry_out)
+
+    def _decide(self, end: int, trial: Trial, lender: Lender, totals: _Totals) -> Choice:
+        """Who carries it out, after the first tasks were tried here, and on workers where much is left."""
+        lender.choice = choice = trial.decide(self.work, end)
+        if trial.rest > LEAST_TO_PLAN:
+            choice = self._replanned(choice, end, totals.ours_too(lender.carry_out))
+            lender.change(choice)
+        return choice
 
     def _is_planned(self, choice: Choice) -> bool:
         """Whether what was planned last is what is about to happen."""
