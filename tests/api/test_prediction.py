@@ -55,6 +55,16 @@ def test_without_a_sample_nothing_runs_and_nothing_is_predicted(tmp_path: Path) 
     assert not called.exists() and not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("engine", ["inline", "local:1"])
+def test_what_this_process_held_once_is_not_projected(engine: str, tmp_path: Path) -> None:
+    """A notebook that had a large array, and has it no more."""
+    before = _job().plan(engine=engine, run_dir=str(tmp_path / "before")).memory_bytes
+    once = np.ones(200_000_000)
+    assert once[-1] == 1.0
+    del once
+    assert _job().plan(engine=engine, run_dir=str(tmp_path / "after")).memory_bytes < before + 400_000_000
+
+
 def test_one_batch_is_not_tried(tmp_path: Path) -> None:
     """It would be all of the work."""
     plan = sw.from_items([1]).map_items(_pause).collect().plan(run_dir=str(tmp_path / "run"))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from shardwise.compute.machine import peak_memory, resident_memory
+from shardwise.compute.machine import forget_peak_memory, peak_memory, resident_memory
 
 GROWN = 1.1
 """A peak is news once it is so many times the one that was told last."""
 
 
 class DriverMemory:
-    """Looks at this process from now on."""
+    """Looks at this process from now on: what it held at most before is the person's, and forgotten where it can be."""
 
     def __init__(self) -> None:
+        forget_peak_memory()
         self._before = resident_memory()
         self._old_peak = peak_memory()
         self._told = 0

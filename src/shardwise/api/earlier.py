@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shardwise.api.sampling import tried
-from shardwise.compute.machine import peak_memory, resident_memory
+from shardwise.compute.machine import resident_memory
 from shardwise.plan.graphs import source_stage_name
 from shardwise.plan.sample import Phase, Sample
 from shardwise.plan.shards import Weights
@@ -35,12 +35,12 @@ def earlier_sample(work: Work, ledger: RunLedger) -> Sample | None:
         return None
     weights = Weights.of(work.pipeline.source.fragments)
     costs = tuple(tried(commit, weights) for commit in commits)
-    workers = int(outcome["workers"])
+    workers, here = int(outcome["workers"]), resident_memory()  # what its driver held above that is not known here
     return Sample(
         str(outcome["engine"]),
         workers,
         (Phase(workers, float(outcome["seconds"]), costs),),
-        before=resident_memory(),
-        driver=peak_memory(),
+        before=here,
+        driver=here,
         asked=1.0,
     )
