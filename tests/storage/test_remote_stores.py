@@ -15,7 +15,7 @@ from conftest import Remote
 from shardwise.errors import MissingExtra, ShardwiseError, StorageError, UsageError
 from shardwise.storage import access, objects, open_store, probe
 from shardwise.storage.memory import MemoryStore
-from shardwise.storage.naming import PROBE
+from shardwise.storage.naming import PROBE, PROBES
 from shardwise.storage.objects import ObjectStore
 from shardwise.storage.probe import Round
 
@@ -55,7 +55,10 @@ def test_a_server_that_ignores_conditions_is_refused_with_numbers_but_read_and_w
     with pytest.raises(StorageError, match=r"8 of 8 writers were told that they had created the same file") as caught:
         table.aggregate(sw.sum("x")).run(run_dir=careless_s3.at("run"), **given)
     assert "results be written here" in caught.value.fix
-    assert open_store(careless_s3.at("run"), careless_s3.options).list() == {}
+    # Nothing of a run. Files of the probe were deleted, but this server answers writers before it has settled which of
+    # them replaced which, and brings a deleted file back when it does.
+    left = open_store(careless_s3.at("run"), careless_s3.options).list()
+    assert [name for name in left if not name.startswith(f"{PROBES}/")] == []
     table.write_csv(careless_s3.at("out")).run(**given)
     back = sw.read_csv(careless_s3.at("out"), storage_options=careless_s3.options)
     assert back.aggregate(sw.sum("x")).run(**given).to_pylist() == [{"sum_x": 6}]

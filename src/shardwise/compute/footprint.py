@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from shardwise.compute.machine import resident_memory
 
@@ -54,18 +54,19 @@ class Relatives:
     def __init__(self) -> None:
         self._strangers: set[str] = set()
 
-    def find(self, footprints: Iterable[Footprint]) -> None:
-        """Bring ``others`` of each footprint up to date."""
+    def find(self, footprints: Iterable[Footprint], meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Bring ``others`` of each footprint up to date; ``meanwhile`` is called after each process looked at: where
+        another thread keeps the interpreter's lock, each takes up to 15 ms, and a machine has hundreds."""
         prints = {footprint.pid: footprint for footprint in footprints}
         found: dict[int, list[int]] = {pid: [] for pid in prints}
-        for pid, leader in self._leaders(set(prints)).items():
+        for pid, leader in self._leaders(set(prints), meanwhile).items():
             found[leader].append(pid)
         for pid, footprint in prints.items():
             footprint.others = tuple(found[pid])
 
-    def _leaders(self, roots: set[int]) -> dict[int, int]:
+    def _leaders(self, roots: set[int], meanwhile: Callable[[], object]) -> dict[int, int]:
         """For each relative, the root that it descends from: by its session, or by its parents."""
-        parents = self._parents() if _PROC else _parents_by_psutil()
+        parents = self._parents(meanwhile) if _PROC else _parents_by_psutil()
         leaders: dict[int, int] = {}
         for pid in parents:
             line, at = [], pid
@@ -79,12 +80,13 @@ class Relatives:
         self._strangers |= {str(pid) for pid in parents if pid not in leaders and pid not in roots}
         return leaders
 
-    def _parents(self) -> dict[int, tuple[int, int]]:
+    def _parents(self, meanwhile: Callable[[], object]) -> dict[int, tuple[int, int]]:
         """Parent and session of every process that is not known to be a stranger."""
         names = {name for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208  (ten times a second)
         self._strangers &= names
         found = {}
         for name in names - self._strangers:
+            meanwhile()
             try:
                 with open(f"/proc/{name}/stat", "rb") as stat:
                     fields = stat.read().rpartition(b")")[2].split()

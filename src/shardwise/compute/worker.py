@@ -106,7 +106,7 @@ class Worker:
         self._relatives = Relatives()
         self._allowed: int | None = None  # bytes of memory, for the attempt under way
         self._kept = 0
-        self._last_trim = 0.0
+        self._looked_at = self._last_trim = 0.0
         self._told_at = 0.0
         self._last_look = 0.0  # how much is held between attempts
 
@@ -196,17 +196,24 @@ class Worker:
             now = time.monotonic()
             self._printed.mark()
             if self._allowed is not None:
-                if now >= next_search:
-                    next_search = now + RELATIVES_SECONDS
-                    self._relatives.find([self._footprint])
                 self._look(self._allowed, now)
+                if now >= next_search:
+                    self._relatives.find([self._footprint], self._look_again)
+                    next_search = time.monotonic() + RELATIVES_SECONDS
             if now >= next_beat:
                 next_beat = now + PULSE_SECONDS
                 self._beat()
         end()
 
+    def _look_again(self) -> None:
+        """In the middle of a search that takes long, because the function hardly lets this thread run."""
+        now, allowed = time.monotonic(), self._allowed
+        if allowed is not None and now >= self._looked_at + LOOK_SECONDS:
+            self._look(allowed, now)
+
     def _look(self, allowed: int, now: float) -> None:
         """Give freed memory back when little is left; end when too much is held all the same."""
+        self._looked_at = now
         threshold = int(allowed * TRIM_SHARE)
         held = self._footprint.held(threshold)
         if held > threshold and now >= self._last_trim + TRIM_SECONDS:
