@@ -30,7 +30,7 @@ ASKED = (
     "SIGKILL of the driver at seeded instants of a small job: the same command completes, output bytes are identical, "
     "nothing is committed twice, nothing that was committed runs again, no worker outlives its driver"
 )
-DEATH_SECONDS = 5.0
+DEATH_SECONDS = 30.0
 ENGINES = ("local:2", "local:1")
 FRESH_SECONDS = 0.5
 """Of a fresh interpreter's start nothing is to be learnt."""

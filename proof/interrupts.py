@@ -172,7 +172,7 @@ class Cases:
         if status == -signal.SIGINT and fresh:
             status = 130  # what shells make of it: Python itself was interrupted while it starts or ends
         must(status in (130, 0), f"exit status {status} after Ctrl-C at {typed} (fresh: {fresh}); it said:\n{said}")
-        all_gone(str(place.root), 1.0)
+        all_gone(str(place.root), 10.0)
         left = sorted(str(path) for path in place.temporary.iterdir())
         must(not left, f"left behind after Ctrl-C at {typed}: {left}; it said:\n{said}")
         slow = took > max(WANTED_SECONDS, self.seconds)

@@ -151,19 +151,18 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_is_bound_by_what_it_was_made_to_be_bound_by(name: str, tmp_path: Path) -> None:
-    """At least one of three plans says so: what other tests do meanwhile may bound it, too, and is measured."""
+    """At least one of five plans says so: what other tests do meanwhile may bound it, too, and is measured."""
     make, bound, strategy = JOBS[name]
     options = OPTIONS.get(name, {})
     told = []
-    for number in map(str, range(3)):
+    for number in map(str, range(5)):
         (place := tmp_path / number).mkdir()
         plan = make(place).plan(engine="inline", run_dir=str(place / "run"), **options)
         assert plan.bottleneck is not None
         told.append((plan.bottleneck.name, plan.bottleneck.strategy))
-        if plan.bottleneck.name == bound:
-            break
-    assert told[-1][0] == bound, told
-    assert strategy in told[-1][1]
+        if plan.bottleneck.name == bound and strategy in plan.bottleneck.strategy:
+            return
+    pytest.fail(f"no plan says {bound}, {strategy}: {told}")
 
 
 def test_one_slow_read_of_a_sample_does_not_keep_a_loop_from_being_counted(tmp_path: Path) -> None:

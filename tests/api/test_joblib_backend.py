@@ -28,6 +28,7 @@ def backend() -> Any:
     """One for all, so that workers are started once."""
     with joblib.parallel_config(ShardwiseBackend("local"), n_jobs=2) as config:
         yield config["backend"]
+        config["backend"].abort_everything(ensure_ready=False)  # pytest may hold it for longer than its workers should
 
 
 def each(function: Any, given: Any, **options: Any) -> list[Any]:

@@ -20,14 +20,15 @@ def say(x: int, ctx: sw.Context) -> int:
     ctx.log(f"begin {x}")
     print(f"middle {x}", flush=True)
     os.write(1, f"below Python {x}\n".encode())
-    time.sleep(0.12)
+    time.sleep(0.5)
     subprocess.run(["echo", f"child {x}"], check=True)
     ctx.log(f"end {x}")
     return x
 
 
 def test_a_run_in_memory_has_its_report(capsys: pytest.CaptureFixture[str]) -> None:
-    result = sw.from_items(list(range(100))).map_items(lambda x: x + 1).collect().run(engine="local:2")
+    job = sw.from_items(list(range(100))).map_items(lambda x: x + 1).collect()
+    result = job.run(engine="local:2", speculate=False)  # a backup would be one more attempt
     assert not result.run.dir
     made = result.report.to_dict()
     assert made["run"]["status"] == "done"

@@ -85,8 +85,8 @@ def queueing(lock: str, seconds: float) -> sw.Job:
 
 @pytest.mark.slow
 def test_tasks_that_queue_for_a_lock_contend(tmp_path: Path) -> None:
-    (alone,) = queueing(str(tmp_path / "lock"), 0.0).scale([1, 4, 8], repeats=1, first=1.0).engines
-    (queue,) = queueing(str(tmp_path / "lock"), 0.02).scale([1, 4, 8], repeats=1, first=1.0).engines
+    (alone,) = queueing(str(tmp_path / "lock"), 0.0).scale([1, 4, 8], repeats=3, first=1.0).engines
+    (queue,) = queueing(str(tmp_path / "lock"), 0.02).scale([1, 4, 8], repeats=3, first=1.0).engines
     free, held = alone.fits.amdahl, queue.fits.amdahl
     assert free is not None and held is not None
     # Half of each item is done by one worker at a time: never more than twice as fast, which is 3/7 of Amdahl's at 8.
@@ -151,7 +151,7 @@ def test_a_native_job_is_measured_in_threads(trips: str) -> None:
 
 
 def test_engines_in_turn() -> None:
-    found = naps().scale([1, 2], ["local", "inline"], repeats=1, first=1.0)
+    found = naps().scale([1, 2], ["local", "inline"], repeats=3, first=1.0)
     local, inline = found.engines
     assert (local.engine, inline.engine) == ("local", "inline")
     assert local.rows[1].speed_up is not None and local.rows[1].speed_up > 1.5

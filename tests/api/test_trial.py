@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import shardwise as sw
-from shardwise.api import trial
+from shardwise.api import runner, trial
 from shardwise.compute import machine
 
 ITEMS = 300
@@ -61,6 +61,7 @@ def test_cheap_functions_stay_in_this_process() -> None:
 
 def test_what_takes_long_is_handed_over_and_what_was_tried_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "FIRST_SECONDS", 30.0)  # whatever else this machine does now
+    monkeypatch.setattr(runner, "LEAST_TO_PLAN", 60.0)  # and however long it takes to start workers
     result = sw.from_items(range(ITEMS)).map_items(_slow).collect().run(progress="none")
     items, pids = zip(*result.to_list())
     assert items == tuple(range(ITEMS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import os
 import random
 import select
@@ -182,11 +183,10 @@ def say_where(attempt: Attempt) -> None:
 
 
 def tell(attempt: Attempt, rows: int) -> None:
-    """Count rows until that was told: an attempt tells at most so often how far it is."""
+    """Count rows, and have that told: an attempt tells at most so often how far it is."""
     attempt.count(rows_in=rows)
-    until = time.monotonic() + 2 * SIGN_SECONDS
-    while time.monotonic() < until:
-        attempt.count()
+    time.sleep(1.1 * SIGN_SECONDS)
+    attempt.count()
 
 
 def run_for_ever(attempt: Attempt) -> None:
@@ -296,7 +296,7 @@ def test_progress_is_told(driver: Driver, tmp_path: Path) -> None:
             select.select([], [], [], 0.01)
 
     driver.send(driver.put(work))
-    driver.until(lambda: driver.progress)
+    driver.until(lambda: any(sign.rows for sign in driver.progress))  # the first may come while the program is loaded
     heard.touch()
     driver.outcome()
     sign = driver.progress[-1]
@@ -716,6 +716,7 @@ def descriptors(driver: Driver) -> int:
 @pytest.mark.parametrize("work", [nothing, run_for_ever, hold_the_lock])
 def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -> None:
     engine = another(killer)
+    gc.collect()  # what earlier tests left open is closed whenever it is collected
     before = descriptors(killer)
     driver = Driver(engine, killer.directory)
     engine.open(Want(2))
@@ -727,7 +728,7 @@ def test_close_leaves_nothing(killer: Driver, work: Callable[[Attempt], None]) -
     engine.close()
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     assert engine.wait(0) == []
-    assert descriptors(killer) == before
+    assert descriptors(killer) <= before
 
 
 def test_close_before_the_workers_are_ready(killer: Driver) -> None:

@@ -144,7 +144,9 @@ def test_a_backend_of_joblib_that_breaks_begins_anew() -> None:
         engine.open(Want(2))
         up, _ = until(engine, SlotUp, 2)
         os.kill(host_of(up).pid, signal.SIGKILL)
-        assert {down.kind for down in until(engine, SlotDown, 2)} == {"engine"}
+        kinds = {down.kind for down in until(engine, SlotDown, 2)}
+        assert "engine" in kinds
+        assert kinds <= {"engine", "crash"}, "loky kills the other host's worker first, which its host may tell"
         assert len(until(engine, SlotUp, 2)) == 2
     finally:
         engine.close()

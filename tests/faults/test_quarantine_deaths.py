@@ -183,14 +183,17 @@ def test_workers_that_others_kill_put_nothing_in_quarantine(tmp_path: Path) -> N
         fd = os.open(target, os.O_WRONLY)
         os.write(fd, f"{os.getpid()}\n".encode())
         os.close(fd)
-        return sum(range(30_000)) * item
+        total = 0
+        for i in range(30_000):  # long enough for a killer that comes late
+            total += i * item
+        return total
 
-    result = sw.from_items(range(100)).map_items(work).collect().run(**LOCAL, retries=60, shard_size=10)
+    result = sw.from_items(range(300)).map_items(work).collect().run(**LOCAL, retries=60, shard_size=10)
     os.close(keep_open)
     killer.join(10)
     assert killer.killed == 12
     assert result.run.quarantined == 0
-    assert result.to_list() == [sum(range(30_000)) * item for item in range(100)]
+    assert result.to_list() == [sum(range(30_000)) * item for item in range(300)]
 
 
 def test_a_row_that_kills_as_others_do_is_found_in_the_end() -> None:

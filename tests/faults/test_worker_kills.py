@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -33,8 +34,9 @@ class Killer(threading.Thread):
                 self.begun += 1
                 pid = line.strip()
                 if len(dead) < self.kills and pid not in dead and self.chance.random() < 0.5:
-                    dead.add(pid)
-                    os.kill(int(pid), signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, with the job
+                        os.kill(int(pid), signal.SIGKILL)
+                        dead.add(pid)
         self.killed = len(dead)
 
 

@@ -87,6 +87,12 @@ def test_they_are_not_where_processors_work_or_nobody_knows() -> None:
     assert more(tried(0.1), cut) == {}
 
 
+def test_kernels_that_wait_for_processors_get_no_more_of_them() -> None:
+    """A neighbour may hold the cores: their threads are queued, and only that of the task is known to be."""
+    found = ways(ground(waiting(tried(0.1)), calls=False), LOCAL, cut, free=True)
+    assert max(one.choice.workers for one in found) == 2
+
+
 def test_beyond_what_their_work_leaves_of_the_cores_more_workers_are_no_sooner_done() -> None:
     found = more(waiting(tried(0.1), working=0.25), cut)
     assert found[8].forecast.seconds == pytest.approx(0.5 + 20 / 8, rel=0.1)

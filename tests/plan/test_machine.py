@@ -47,6 +47,14 @@ class VirtualTime:
             self.now += seconds
 
 
+class Ticks(VirtualTime):
+    """A clock on which each look takes a millisecond, however slow the disk is meanwhile."""
+
+    def __call__(self) -> float:
+        self.take(0.001)
+        return self.now
+
+
 # --- rates -----------------------------------------------------------------------------------------------------------
 
 
@@ -120,7 +128,7 @@ def test_bytes_there_and_back() -> None:
 
 
 def test_nothing_is_left_and_little_is_taken(tmp_path: Path) -> None:
-    found = measure_storage(str(tmp_path), most=16 << 20)
+    found = measure_storage(str(tmp_path), Ticks(), most=16 << 20)
     assert list(tmp_path.iterdir()) == []
     assert found.directory == str(tmp_path) and found.device == tmp_path.stat().st_dev
     if found.how in machine_storage_ways():
@@ -189,7 +197,7 @@ def test_where_nothing_can_be_written_a_file_that_is_there_is_read(
     (tmp_path / "large").write_bytes(os.urandom(17 << 20))
     with (tmp_path / "large").open("rb") as file:
         os.fsync(file.fileno())
-    found = measure_storage(str(tmp_path), most=16 << 20)
+    found = measure_storage(str(tmp_path), Ticks(), most=16 << 20)
     assert found.size == 16 << 20 and found.read is not None and found.write is None
 
 
@@ -216,7 +224,7 @@ def test_no_page_is_in_the_cache_when_reading_begins(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(machine_storage.os, "readv", read)
     monkeypatch.setattr(machine_storage, "forget", watched)
-    found = measure_storage(str(tmp_path), most=16 << 20)
+    found = measure_storage(str(tmp_path), Ticks(), most=16 << 20)
     if found.file_system.startswith("tmpfs"):
         pytest.skip("the file system of temporary files lies in memory")
     assert seen == [16 << 20, 0]

@@ -138,8 +138,9 @@ def test_the_mouse_zooms_and_moves(opened: Any) -> None:
     until(page, f"(() => {{ const r = {RANGE.format('timeline')}; return r.end - r.start < 6; }})()")
     before = shown(page)
     page.mouse.move(*on_timeline(page, 0.5, 0.3))
+    there = on_timeline(page, 0.4, 0.3)  # before the button is down: held for 300 ms it is no drag
     page.mouse.down()
-    page.mouse.move(*on_timeline(page, 0.4, 0.3), steps=5)
+    page.mouse.move(*there, steps=5)
     page.mouse.up()
     until(page, f"{RANGE.format('timeline')}.start > {before[0]}")
     assert shown(page)[1] - shown(page)[0] == pytest.approx(before[1] - before[0])

@@ -112,7 +112,7 @@ def speak(n: int, ctx: sw.Context) -> int:
 def test_the_page_shows_what_the_journal_says(browser: Any, tmp_path: Path) -> None:
     directory = str(tmp_path / "run")
     job = sw.from_items(list(range(40))).map_items(speak).collect()
-    result = job.run(engine="local:2", shard_size=1, run_dir=directory, progress="none")
+    result = job.run(engine="local:2", shard_size=1, run_dir=directory, progress="none", speculate=False)
     view = RunDirectory.read(directory)
     address = put(render(document(view)), tmp_path)
     opened = Opened(browser, address)

@@ -244,6 +244,7 @@ class Planner:
             limit,
             int(held.of_result(self.work, sample, self._weight) * self.scaled.factor_of(self.work)),
             all(fragment.size is not None for fragment in source.fragments),
+            self.work.runs_functions,
         )
 
     def _plan(self, best: Way, found: Sequence[Way], ground: Ground, steps: float) -> Plan:

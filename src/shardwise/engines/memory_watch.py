@@ -77,8 +77,9 @@ class MemoryWatch:
         """Look at those that are due; seconds until the next is, or None where there is none."""
         now = time.monotonic()
         if self._watched and now >= self._next_search:
+            began = time.thread_time()
             self._relatives.find(watched.footprint for watched in self._watched.values())
-            took = time.monotonic() - now
+            took = time.thread_time() - began  # not while others had the core: they may be growing
             self._next_search = now + max(RELATIVES_SECONDS, took / MOST_OF_A_CORE)
         for slot, watched in list(self._watched.items()):
             if watched.next_look <= now:
@@ -88,12 +89,12 @@ class MemoryWatch:
         return max(0.0, min(watched.next_look for watched in self._watched.values()) - time.monotonic())
 
     def _look_at(self, slot: int, watched: _Watched) -> None:
-        began = time.monotonic()
+        began = time.thread_time()
         held = watched.footprint.held(watched.ceiling)
         if held > watched.ceiling:
             watched.worker.stop_for_memory(held, watched.ceiling)
             del self._watched[slot]
             return
-        now = time.monotonic()
+        took = time.thread_time() - began
         pause = min(LONGEST, max(SHORTEST, (watched.ceiling - held) / GROWTH))
-        watched.next_look = now + max(pause, (now - began) / MOST_OF_A_CORE)
+        watched.next_look = time.monotonic() + max(pause, took / MOST_OF_A_CORE)

@@ -53,6 +53,8 @@ class Ground:
         Bytes of a result that is collected.
     sized : bool
         Whether weights are bytes; else they are ordinals.
+    calls : bool
+        Whether code that a person wrote runs: who else waits, waits for a processor.
     """
 
     sample: Sample
@@ -64,6 +66,11 @@ class Ground:
     limit: int = 1 << 62
     result: int = 0
     sized: bool = True
+    calls: bool = True
+
+    def idle(self, weight: float) -> float:
+        """Part of the seconds in which a task of this weight waits for something else than a processor."""
+        return idle(self.sample, weight) if self.calls else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ def costs_on(ground: Ground, name: str) -> Costs:
 def _side_by_side(costs: Costs, ground: Ground, workers: int, weight: float) -> Costs:
     """Costs where more workers than were tried share the cores: what they share beside them crowds them as it did, and
     cores do once all are in use. Who waits uses none."""
-    used = workers * (1 - idle(ground.sample, weight)) / ground.cores
+    used = workers * (1 - ground.idle(weight)) / ground.cores
     slower = (1 + costs.crowding * (workers - 1)) * max(1.0, used)
     return replace(costs, crowding=(slower - 1) / (workers - 1))
 
@@ -209,7 +216,7 @@ def _workers(choice: Choice, workers: int, ground: Ground, why: str) -> Choice:
 def _more(ground: Ground, first: Way, cut: Cut) -> list[Way]:
     """More workers than cores, where tasks mostly wait; no more than there are tasks, in shards so short that each gets
     several, and only as many as fit in memory."""
-    waits = idle(ground.sample, first.load.heaviest)
+    waits = ground.idle(first.load.heaviest)
     if waits <= WAITING:
         return []
     found: list[Way] = []

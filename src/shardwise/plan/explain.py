@@ -11,7 +11,6 @@ from shardwise.plan.bottleneck import INTERPRETED, Bottleneck, Measures, bottlen
 from shardwise.plan.candidates import BETTER, Ground, Way
 from shardwise.plan.costs import fit, mean_of
 from shardwise.plan.sample import Phase, Sample, Tried
-from shardwise.plan.waits import idle
 from shardwise.run.policies import WORKER_BASE
 from shardwise.sizes import format_duration
 
@@ -79,7 +78,7 @@ def measures(way: Way, ground: Ground, interpreted: float) -> Measures:
         merging=sample.merge * sum(len(task.needs) for task in way.load.tasks if not task.done),
         carrying=0.0 if here else ground.carry * way.choice.workers,
         between=way.costs.between * len(readers),
-        waiting=idle(sample, way.load.heaviest) * computing,
+        waiting=ground.idle(way.load.heaviest) * computing,
         carried=0 if here else ground.carried,
         crowding=_crowding(sample, max(parts, key=lambda name: parts[name])),
         workers=way.choice.workers,
