@@ -25,7 +25,8 @@ GROWS = 1.05
 """What held no more than so many times as much as short tasks shows no growth: allocators differ as much."""
 
 LINEAR = 0.5
-"""What grows faster than with this power of the weight is taken to grow with the weight itself."""
+"""What grows faster than with this power of the weight is taken to grow with the weight itself; what grows slower,
+with a power that is as much higher: where the two would part, one megabyte more or less would decide."""
 
 COPIES_OF_RESULT = 2
 """A collected result while it is put together: its parts, and the whole."""
@@ -67,7 +68,8 @@ def of_worker(sample: Sample, weight: float, native: bool = False) -> int:
         base = ALIKE * low
         power = math.log((high - base) / (low - base)) / math.log(most / least)
         linear = (high - low) / (most - least) * (weight - most)
-        held += linear if power > LINEAR else (high - base) * ((weight / most) ** power - 1)
+        growth = (high - base) * ((weight / most) ** min(1.0, power / LINEAR) - 1)
+        held += max(linear, growth) if power > LINEAR else growth
     if native and sample.engine == "inline" and weight > most:
         ours = max(0, high - sample.before)  # of what this process held before nothing grows
         held = max(held, high - ours + ours * min(weight / most, FULL) ** LEAST)
