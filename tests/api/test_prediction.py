@@ -11,7 +11,9 @@ import pytest
 
 import shardwise as sw
 from shardwise.api.options import Options
+from shardwise.compute.machine import usable_cores
 from shardwise.errors import UsageError
+from shardwise.plan import candidates
 from shardwise.sizes import format_duration
 
 
@@ -84,6 +86,15 @@ def test_the_mean_of_an_array_is_planned_without_processes() -> None:
     assert "why      no processes: " in text and "bringing the data to other processes takes" in text
     mine, theirs = format_duration(others["inline"].seconds), format_duration(local.seconds)
     assert f"why      inline takes {mine}, {local.engine} {theirs}" in text
+
+
+def test_kernels_are_not_taken_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a sample says: a neighbour may have held the cores. Functions are."""
+    monkeypatch.setattr(candidates, "idle", lambda sample, weight: 0.9)
+    data = sw.from_array(np.ones((400_000, 10)), batch_rows=4_000)
+    for job, waits in (data.aggregate(m=sw.mean("*")), False), (data.map(np.sqrt).aggregate(m=sw.mean("*")), True):
+        ways = job.plan().alternatives
+        assert any(way.workers > usable_cores() for way in ways) == waits, ways
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_any_more_work(tmp_path: Path) -> None:

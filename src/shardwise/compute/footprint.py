@@ -55,8 +55,8 @@ class Relatives:
         self._strangers: set[str] = set()
 
     def find(self, footprints: Iterable[Footprint], meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Bring ``others`` of each footprint up to date; ``meanwhile`` is called after each process looked at: where
-        another thread keeps the interpreter's lock, each takes up to 15 ms, and a machine has hundreds."""
+        """Bring ``others`` of each footprint up to date; ``meanwhile`` is called before each process looked at: where
+        another thread keeps the interpreter's lock, opening, reading, closing wait for it, and there are hundreds."""
         prints = {footprint.pid: footprint for footprint in footprints}
         found: dict[int, list[int]] = {pid: [] for pid in prints}
         for pid, leader in self._leaders(set(prints), meanwhile).items():

@@ -106,7 +106,8 @@ class Worker:
         self._relatives = Relatives()
         self._allowed: int | None = None  # bytes of memory, for the attempt under way
         self._kept = 0
-        self._looked_at = self._last_trim = 0.0
+        self._last_trim = 0.0
+        self._looked_at = 0.0  # how much is held during attempts
         self._told_at = 0.0
         self._last_look = 0.0  # how much is held between attempts
 

@@ -43,8 +43,8 @@ FULL = 8
 def of_worker(sample: Sample, weight: float, native: bool = False) -> int:
     """Bytes that a worker holds at most while it works on tasks of this weight.
 
-    Beyond what short tasks held memory is taken to grow as it did from them to the longest one: with a power of the
-    weight, as pools and tables of groups do, or with the weight itself, as what keeps all of its data does. Where all
+    Beyond what short tasks held memory is taken to grow as it did from them to the longest one: with twice the power of
+    the weight, as pools and tables of groups do, at most with the weight itself, as what keeps its data does. Where all
     is ``native``, it grows in this process even if the sample does not show it.
 
     Examples
